@@ -1,0 +1,79 @@
+# Every target does its own set-up. All that a machine needs is Python >= 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Hash-checked, and the project itself built without asking anybody for its build tools.
+INSTALL := -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --requirement
+PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast test-rules lint format types lock clean
+
+help: ## Show this help
+	@echo 'Usage: make TARGET [ARGS="…"]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.local ## Start a real Kafka, two workers and simulated shops; show halts live (Ctrl-C ends all)
+	@$(BIN)/orderhalt demo $(ARGS)
+
+test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k name" picks some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.test ## Run the tests that need no Kafka
+	@$(BIN)/python -m pytest -m "not broker and not slow" $(ARGS)
+
+test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
+
+test-rules-%: ## Run them on one Python, for example test-rules-3.12
+	@if python=$$(.ci/find-python $*); then \
+		$(MAKE) --no-print-directory VENV=$(VENV)-$* PYTHON="$$python" ARGS="-m rules $(ARGS)" test; \
+	else \
+		echo "test-rules-$*: NOT RUN, there is no Python $* on this machine"; \
+	fi
+
+lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check types (mypy --strict)
+	@$(BIN)/mypy
+
+# The largest set is solved first and binds the others, so that every file has the same versions.
+# --universal: one file for every Python and platform, chosen by environment markers.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and hash
+	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
+	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
+	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi
+
+clean: ## Remove everything that make and the tools have made
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "orderhalt needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Making $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+# .local, .test and .dev are stamps: what a lock file names is installed since the stamp's time.
+$(VENV)/.%: requirements/%.txt pyproject.toml $(BIN)/python
+	@echo "Installing requirements/$*.txt into $(VENV), hash-checked (the first time: about a minute)" >&2
+	@$(BIN)/python $(LOCKED) $<
+	@$(BIN)/python $(PROJECT)
+	@touch $@

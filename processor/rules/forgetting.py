@@ -1,0 +1,203 @@
+"""What has reached its age, and is forgotten (contract.md §7).
+
+Ages count from a row's `touched_ms`. A timer is set once, when a row may be forgotten some day, and
+may be early: whoever takes it looks at the row, and sets it again where the row was touched since.
+So an event that touches a row costs nothing here. What is past its age but still needed is held
+without a timer until it is let go: a mark by the last order in flight that refers to it, a closed
+order by the balance that contains its cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Final, TypeVar
+
+from processor.rules.changes import Changes
+from processor.rules.credit import Account
+from processor.rules.judge import Phase, closing, phase_of
+from processor.rules.records import order_key
+from processor.rules.rows import FORMAT, Order
+from processor.rules.studio import Studio
+from schemas.halted import Emission, tombstone
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is closed is kept, in milliseconds of partition time."""
+
+    closed_ms: int = 7 * DAY_MS
+    asset_ms: int = 90 * DAY_MS
+    forgotten_ms: int = 400 * DAY_MS
+
+
+OrderTimer = tuple[int, str, str]
+"""(since, studio_id, order_id)."""
+MarkTimer = tuple[int, int, str, tuple[str, ...]]
+"""(since, table, studio_id, asset ids): one timer for all assets of an event."""
+
+
+class Forgetting:
+    """The timers of one shard, and what happens when they run out."""
+
+    __slots__ = ("_changes", "_forgotten", "_marks", "_orders", "_retention", "_studios")
+
+    def __init__(self, studios: dict[str, Studio], changes: Changes, retention: Retention) -> None:
+        self._studios = studios
+        self._changes = changes
+        self._retention = retention
+        self._orders: list[OrderTimer] = []
+        self._marks: list[MarkTimer] = []
+        self._forgotten: list[OrderTimer] = []
+
+    # ---- setting timers
+
+    def watch_order(self, since_ms: int, studio_id: str, order_id: str) -> None:
+        """Look at an order that is not in flight when it has reached its age."""
+        heappush(self._orders, (since_ms, studio_id, order_id))
+
+    def watch_marks(
+        self, since_ms: int, table: int, studio_id: str, assets: tuple[str, ...]
+    ) -> None:
+        """Look at marks when they have reached their age."""
+        heappush(self._marks, (since_ms, table, studio_id, assets))
+
+    def watch_forgotten(self, since_ms: int, studio_id: str, order_id: str) -> None:
+        """Look at an id that stayed behind when it has reached its age."""
+        heappush(self._forgotten, (since_ms, studio_id, order_id))
+
+    def watch_released(self, studio: Studio) -> None:
+        """Look at once at held marks that no order in flight refers to any more."""
+        for table, asset in studio.released_marks:
+            self.watch_marks(studio.marks[table][asset].touched_ms, table, studio.id, (asset,))
+        studio.released_marks.clear()
+
+    def watch_held(self, studio: Studio, account: Account) -> None:
+        """Look at once at held orders whose cost counts no longer."""
+        for order_id in sorted(account.held):
+            order = studio.order(order_id)
+            assert order is not None, "a held order is there"
+            if not account.counts(closing(order)):
+                account.held.remove(order_id)
+                self.watch_order(order.touched_ms, studio.id, order_id)
+
+    def let_go(self, studio: Studio, order_id: str, old: Order) -> bool:
+        """Hold an order no longer, because an event named it; tell whether it was held."""
+        account = studio.accounts.get(old.placed.currency) if old.placed is not None else None
+        if account is None or order_id not in account.held:
+            return False
+        account.held.remove(order_id)
+        return True
+
+    # ---- forgetting
+
+    def forget(self, now: int, emitted: list[Emission]) -> None:
+        """Forget all that has reached its age at the partition time `now`, in milliseconds.
+
+        What goes in which order depends on the rows alone, never on when a timer was set: a shard
+        after recovery has other timers and must emit the same tombstones.
+        """
+        retention = self._retention
+        if self._orders and self._orders[0][0] <= now - retention.closed_ms:
+            due = list(_take(self._orders, now - retention.closed_ms))
+            for _, studio_id, order_id in sorted(set(self._old_orders(due, now))):
+                self._forget_order(studio_id, order_id, now, emitted)
+        if self._marks and self._marks[0][0] <= now - retention.asset_ms:
+            self._forget_marks(now - retention.asset_ms)
+        if self._forgotten and self._forgotten[0][0] <= now - retention.forgotten_ms:
+            self._drop_forgotten(now - retention.forgotten_ms)
+
+    def _old_orders(self, due: Iterable[OrderTimer], now: int) -> Iterator[OrderTimer]:
+        """Give those that are to be forgotten; set the timers of the others again."""
+        for _, studio_id, order_id in due:
+            studio = self._studios.get(studio_id)
+            order = None if studio is None else studio.order(order_id)
+            if studio is None or order is None or order.forgotten_ms is not None:
+                continue
+            phase = phase_of(order)
+            if phase is Phase.IN_FLIGHT:
+                continue
+            if order.touched_ms > now - self._retention.closed_ms:
+                self.watch_order(order.touched_ms, studio_id, order_id)
+            elif phase is not Phase.SECURED or not _hold(studio, order_id, order):
+                yield order.touched_ms, studio_id, order_id
+
+    def _forget_order(
+        self, studio_id: str, order_id: str, now: int, emitted: list[Emission]
+    ) -> None:
+        studio = self._studios[studio_id]
+        order = studio.order(order_id)
+        assert order is not None
+        if order.halt is None:
+            self._drop_order(studio, order_id, order)
+            return
+        rest = Order(FORMAT, order.touched_ms, None, None, (), (), None, now)
+        self._changes.transfers_of(studio, order_id, order)
+        studio.put_order(order_id, order, rest)
+        self._changes.order(studio, order_id)
+        self.watch_forgotten(now, studio_id, order_id)
+        emitted.append(tombstone(order_key(studio_id, order_id)))
+
+    def _drop_order(self, studio: Studio, order_id: str, order: Order) -> None:
+        self._changes.transfers_of(studio, order_id, order)
+        studio.put_order(order_id, order, None)
+        self._changes.order(studio, order_id)
+        self._drop_if_empty(studio)
+
+    def _drop_forgotten(self, until: int) -> None:
+        for _, studio_id, order_id in _take(self._forgotten, until):
+            studio = self._studios.get(studio_id)
+            order = None if studio is None else studio.order(order_id)
+            if studio is not None and order is not None and order.forgotten_ms is not None:
+                self._drop_order(studio, order_id, order)
+
+    def _forget_marks(self, until: int) -> None:
+        for _, table, studio_id, assets in list(_take(self._marks, until)):
+            studio = self._studios.get(studio_id)
+            if studio is None:
+                continue
+            later: dict[int, list[str]] = {}
+            marks = studio.marks[table]
+            for asset in assets:
+                mark = marks.get(asset)
+                if mark is None:
+                    continue
+                if mark.touched_ms > until:
+                    later.setdefault(mark.touched_ms, []).append(asset)
+                elif asset in studio.users[table]:
+                    studio.held_marks[table].add(asset)
+                else:
+                    del marks[asset]
+                    self._changes.mark(studio, table, asset)
+            for touched, ids in later.items():
+                self.watch_marks(touched, table, studio_id, tuple(ids))
+            self._drop_if_empty(studio)
+
+    def _drop_if_empty(self, studio: Studio) -> None:
+        if studio.empty:
+            del self._studios[studio.id]
+
+
+def _hold(studio: Studio, order_id: str, order: Order) -> bool:
+    """Hold a secured order while its cost still counts; tell whether it does."""
+    placed = order.placed
+    assert placed is not None
+    if not placed.cost_minor or placed.currency in order.settled:
+        return False
+    account = studio.accounts[placed.currency]
+    if not account.counts(closing(order)):
+        return False
+    account.held.add(order_id)
+    return True
+
+
+_Timer = TypeVar("_Timer", OrderTimer, MarkTimer)
+
+
+def _take(heap: list[_Timer], until_ms: int) -> Iterator[_Timer]:
+    """Take the timers set at or before `until_ms`."""
+    while heap and heap[0][0] <= until_ms:
+        yield heappop(heap)

@@ -1,0 +1,149 @@
+"""What the facts of one order mean (contract.md §4), but for credit, which orders share.
+
+An order's phase:
+
+    (placed) ──▶ IN_FLIGHT ──cancelled──▶ CANCELLED
+                     │  ▲                    │
+                     │  └────reinstated──────┘
+                     └──every line secured──▶ SECURED
+
+Only orders in flight are halted; CANCELLED and SECURED are both closed, and cancelled goes first.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from processor.rules.rows import FAILED, SUCCEEDED, Line, Mark, Order, Placed, Transfer
+from schemas.reasons import PRECEDENCE, ReasonCode
+
+PRODUCT, PHOTO, PACKAGE = 0, 1, 2
+"""Positions of the asset types, which are those of their codes and of their tables."""
+CREDIT = PRECEDENCE.index(ReasonCode.CREDIT_LIMIT_REACHED)
+TRANSFER = PRECEDENCE.index(ReasonCode.TRANSFER_FAILED)
+
+Marks = tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]
+"""Of products, photos and packages, by id."""
+
+
+class Phase(IntEnum):
+    """Where an order is in its life."""
+
+    UNPLACED = 0
+    IN_FLIGHT = 1
+    CANCELLED = 2
+    SECURED = 3
+
+
+class Finding(NamedTuple):
+    """One active reason of an order in flight: its code's position, and what shows it."""
+
+    code: int
+    line_ids: tuple[str, ...]
+    """All unsecured lines that show the cause, sorted."""
+    assets: tuple[tuple[str, Mark], ...] = ()
+    """The gone assets, sorted by id."""
+    transfers: tuple[Transfer, ...] = ()
+    """The deciding failed transfers: the whole order's first, then by package id."""
+
+
+def phase_of(order: Order) -> Phase:
+    """Tell where the order is."""
+    placed = order.placed
+    if placed is None:
+        return Phase.UNPLACED
+    standing = order.standing
+    if standing is not None and standing.cancelled:
+        return Phase.CANCELLED
+    if order.transfers and not unsecured_lines(placed, order.transfers):
+        return Phase.SECURED
+    return Phase.IN_FLIGHT
+
+
+def unsecured_lines(placed: Placed, transfers: tuple[Transfer, ...]) -> tuple[Line, ...]:
+    """Give the lines that no successful transfer carries, neither their package's nor the whole."""
+    secured = {x.package_id for x in transfers if x.status == SUCCEEDED}
+    if not secured:
+        return placed.lines
+    if None in secured:
+        return ()
+    return tuple([line for line in placed.lines if line.package_id not in secured])
+
+
+def closing(order: Order) -> int:
+    """Give when a SECURED order closed, in microseconds.
+
+    That is the latest, over its lines, of the earliest success that secures the line.
+    """
+    assert order.placed is not None
+    successes = {x.package_id: x.occurred_at for x in order.transfers if x.status == SUCCEEDED}
+    never = 1 << 63
+    whole = successes.pop(None, never)
+    latest = max(min(whole, successes.get(x.package_id or "", never)) for x in order.placed.lines)
+    assert latest != never, "the order is secured"
+    return latest
+
+
+def find_reasons(order: Order, marks: Marks) -> tuple[Finding, ...]:
+    """Give all reasons of an order in flight but credit, by precedence."""
+    assert order.placed is not None
+    lines = order.placed.lines
+    if order.transfers:
+        lines = unsecured_lines(order.placed, order.transfers)
+    found = _find_missing(lines, marks) if any(marks) else ()
+    if order.transfers:
+        failed = _find_failed(lines, order.transfers)
+        if failed is not None:
+            return (*found, failed)
+    return found
+
+
+def _find_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
+    """Find the gone assets; nearly always there are none, and nothing is built."""
+    gone: list[tuple[int, str, str, Mark]] = []
+    products, photos, packages = marks
+    for line in lines:
+        if products and (mark := products.get(line.product_id)) and mark.gone:
+            gone.append((PRODUCT, line.product_id, line.line_id, mark))
+        if photos:
+            gone += [
+                (PHOTO, photo, line.line_id, mark)
+                for photo in line.photo_ids
+                if (mark := photos.get(photo)) and mark.gone
+            ]
+        if packages and line.package_id and (mark := packages.get(line.package_id)) and mark.gone:
+            gone.append((PACKAGE, line.package_id, line.line_id, mark))
+    if not gone:
+        return ()
+    findings = []
+    for code in (PRODUCT, PHOTO, PACKAGE):
+        assets = {asset: mark for kind, asset, _, mark in gone if kind == code}
+        if assets:
+            line_ids = tuple(sorted({line_id for kind, _, line_id, _ in gone if kind == code}))
+            findings.append(Finding(code, line_ids, tuple(sorted(assets.items(), key=_first))))
+    return tuple(findings)
+
+
+def _first(item: tuple[str, Mark]) -> str:
+    return item[0]
+
+
+def _find_failed(lines: tuple[Line, ...], transfers: tuple[Transfer, ...]) -> Finding | None:
+    """Find the transfers that failed for good and decide about an unsecured line."""
+    by_scope = {x.package_id: x for x in transfers}
+    whole = by_scope.get(None)
+    deciding: dict[str | None, Transfer] = {}
+    line_ids = []
+    for line in lines:
+        own = by_scope.get(line.package_id) if line.package_id is not None else None
+        if own is None or (whole is not None and whole.attempt > own.attempt):
+            own = whole
+        if own is not None and own.status == FAILED and not own.will_retry:
+            deciding[own.package_id] = own
+            line_ids.append(line.line_id)
+    if not deciding:
+        return None
+    # The type `order` comes before `package` (contract.md §5, subjects).
+    ordered = sorted(deciding.values(), key=lambda x: (x.package_id is not None, x.package_id))
+    return Finding(TRANSFER, tuple(sorted(line_ids)), (), tuple(ordered))

@@ -1,0 +1,172 @@
+"""The rows of a shard's tables: frozen values, and their bytes in the changelogs (contract.md §3).
+
+A row is MessagePack, array-like, its format number first, so that an older worker can tell that it
+must not touch what a newer one wrote. Fields are only ever added at the end of a struct.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import StateRefused
+
+FORMAT: Final = 1
+
+#: Up to so many transfers of an order stand in its own row; the others have rows of their own, or
+#: a row could outgrow what `order-halted` and the changelogs must accept (4 MiB).
+INLINE_TRANSFERS: Final = 32
+
+# The value of a transfer's status is its rank in the merge (contract.md §3).
+STARTED: Final = 0
+FAILED: Final = 1
+SUCCEEDED: Final = 2
+
+
+class Line(Struct, frozen=True, gc=False, array_like=True):
+    """A line of an order and the assets that it refers to."""
+
+    line_id: str
+    product_id: str
+    photo_ids: tuple[str, ...]
+    package_id: str | None
+
+
+class Placed(Struct, frozen=True, gc=False, array_like=True):
+    """The order as kept. Instants are in microseconds, money in minor units of `currency`."""
+
+    version: int
+    occurred_at: int
+    event_id: str
+    placed_at: int
+    lines: tuple[Line, ...]
+    cost_minor: int
+    currency: str
+    paid: bool
+
+
+class Standing(Struct, frozen=True, gc=False, array_like=True):
+    """Whether the order was last cancelled or reinstated."""
+
+    occurred_at: int
+    cancelled: bool
+    event_id: str
+
+
+class Transfer(Struct, frozen=True, gc=False, array_like=True):
+    """The transfer as kept of one scope: a package, or the whole order where it is None."""
+
+    package_id: str | None
+    status: int
+    attempt: int
+    will_retry: bool
+    occurred_at: int
+    event_id: str
+    transfer_id: str
+    lab_id: str | None
+    error: tuple[str, str] | None
+    """Code and message."""
+
+
+class Halt(Struct, frozen=True, gc=False, array_like=True):
+    """What was last said of the order on `order-halted`; it is halted where `reasons` are."""
+
+    sequence: int
+    episode: int
+    halted_since: int
+    reasons: tuple[tuple[int, int], ...]
+    """(position of the code in PRECEDENCE, since), by precedence."""
+    digest: bytes
+    """Of all that makes a new record when it changes (contract.md §5)."""
+
+
+class Order(Struct, frozen=True, gc=False, array_like=True):
+    """All that is known of one order; `placed` is None while only early facts have come."""
+
+    format: int
+    touched_ms: int
+    """From where its age counts (contract.md §7)."""
+    placed: Placed | None
+    standing: Standing | None
+    transfers: tuple[Transfer, ...]
+    settled: tuple[str, ...]
+    """Currencies whose balance has listed the order."""
+    halt: Halt | None
+    forgotten_ms: int | None = None
+    """The partition time at which all but the id was forgotten; None for any other order."""
+
+
+class Mark(Struct, frozen=True, gc=False, array_like=True):
+    """An asset was deleted or restored; `gone` means deleted and not restored."""
+
+    format: int
+    touched_ms: int
+    occurred_at: int
+    gone: bool
+    event_id: str
+    deleted_by: str | None
+    restorable_until: int | None
+
+
+class Balance(Struct, frozen=True, gc=False, array_like=True):
+    """The balance as kept of a studio and currency."""
+
+    format: int
+    version: int
+    occurred_at: int
+    event_id: str
+    balance_minor: int
+    credit_limit_minor: int | None
+    """None: no limit, no check."""
+    lists: bool
+    """It names the orders that it contains; else it contains what was secured by its date."""
+
+
+NEW_ORDER: Final = Order(FORMAT, 0, None, None, (), (), None)
+
+ROW_TYPES: Final[dict[str, type]] = {
+    "orders": Order,
+    "products": Mark,
+    "photos": Mark,
+    "packages": Mark,
+    "balances": Balance,
+}
+TABLES: Final = tuple(ROW_TYPES)
+#: The tables of marks; an asset type is known by its position in here.
+ASSET_TABLES: Final = ("products", "photos", "packages")
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_order: Final = msgspec.msgpack.Decoder(Order).decode
+_decoders: Final[dict[Any, msgspec.msgpack.Decoder[Any]]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in {*ROW_TYPES.values(), Transfer}
+}
+
+
+def decode(kind: type, table: str, value: bytes) -> Any:
+    """Decode a row of `table`; raises StateRefused where a newer release wrote it."""
+    try:
+        row = _decoders[kind].decode(value)
+    except msgspec.MsgspecError as fault:
+        raise StateRefused(_unreadable(table, value, fault)) from fault
+    if kind is not Transfer and row.format > FORMAT:
+        raise StateRefused(_newer(table, row.format))
+    return row
+
+
+def _newer(table: str, version: int) -> str:
+    return (
+        f"The changelog of table {table} holds rows of format {version}; this release reads up to "
+        f"{FORMAT}. Start the newer release, or restore the topics from before its start."
+    )
+
+
+def _unreadable(table: str, value: bytes, fault: Exception) -> str:
+    first = value[1] if len(value) > 1 and 0x90 <= value[0] <= 0x9F else FORMAT
+    if FORMAT < first < 0x80:
+        return _newer(table, first)
+    return (
+        f"The changelog of table {table} holds a row that cannot be read ({fault}). Something else "
+        "wrote to this private topic: restore it, or give this deployment a topic prefix of its own."
+    )

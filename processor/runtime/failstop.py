@@ -1,0 +1,94 @@
+"""End the process at once with one message that says what, where and what to do.
+
+The state in memory runs ahead of what is committed. After a failed transaction or an exception in a
+machine nobody knows by how much, so nothing may be committed any more; the only safe state is the
+one in Kafka, and the way back to it is a new process. `os._exit` runs no clean-up that could
+commit. A supervisor restarts on any exit code but 0, with back-off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from schemas.errors import StateRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+#: Kafka cannot be reached at the start: try again later.
+EXIT_UNAVAILABLE: Final = 69
+#: Something unexpected: an exception in a handler, a failed or slow transaction, a lost partition.
+EXIT_FAILSTOP: Final = 70
+#: The state or the topics must not be used as they are: somebody has to do something first.
+EXIT_REFUSED: Final = 78
+
+
+def describe(
+    what: str, *, code: int, where: str | None, remedy: str, error: BaseException | None
+) -> str:
+    """Put the parts of a last message together, one line each, the traceback first."""
+    lines = []
+    if error is not None:
+        lines.append("".join(traceback.format_exception(error)).rstrip())
+    lines.append(f"orderhalt: stopped with exit code {code}: {what}")
+    if where:
+        lines.append(f"  where: {where}")
+    lines.append(f"  what to do: {remedy}")
+    return "\n".join(lines)
+
+
+def stop(
+    what: str,
+    *,
+    remedy: str,
+    where: str | None = None,
+    error: BaseException | None = None,
+    code: int = EXIT_FAILSTOP,
+) -> NoReturn:
+    """Say why and end the process without committing anything. May be called from any thread."""
+    message = describe(what, code=code, where=where, remedy=remedy, error=error)
+    logging.shutdown()
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def refuse(refusal: StateRefused) -> NoReturn:
+    """End the process because state or topics must not be used.
+
+    The first line of the message says what is wrong, the others what to do about it.
+    """
+    what, _, remedy = str(refusal).partition("\n")
+    stop(
+        what,
+        remedy=remedy or "see above",
+        error=refusal.__cause__,
+        code=EXIT_REFUSED,
+    )
+
+
+def watched(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    """Run `work` as a task whose failure ends the process instead of going unnoticed."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_stop_if_failed)
+    return task
+
+
+def _stop_if_failed(task: asyncio.Task[None]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if isinstance(error, StateRefused):
+        refuse(error)
+    if error is not None:
+        stop(
+            f"{task.get_name()} failed: {type(error).__name__}: {error}",
+            remedy="Nothing since the last commit was committed, and nothing is lost. Check that "
+            "Kafka is well; if it is, please report this.",
+            error=error,
+        )

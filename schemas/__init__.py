@@ -1,0 +1,1 @@
+"""The contract as code: events, topics, reasons, records (contract.md)."""

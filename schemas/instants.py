@@ -1,0 +1,85 @@
+"""Instants: RFC 3339 text on the wire, microseconds since 1970-01-01T00:00:00Z inside.
+
+An int compares and packs faster than a datetime and cannot lose its zone. Digits beyond
+microseconds are cut off, never rounded: rounding could move an event past another (contract.md §2).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 86_400 * SECOND_US
+
+#: Instants lie in the years 2000-2199 in UTC (contract.md §2); the upper bound is exclusive.
+EARLIEST_US: Final = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
+LATEST_US: Final = (datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
+
+_RFC_3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+# Producers write the current time: nearly all instants share their minute with a recent one.
+_MINUTES: Final[dict[str, int]] = {}
+_MINUTES_KEPT: Final = 4096
+
+
+class Instant(int):
+    """An instant in microseconds since the epoch, as decoded from an event."""
+
+    __slots__ = ()
+
+
+def parse_instant(text: str) -> Instant:
+    """Read an RFC 3339 instant with offset.
+
+    Raises ValueError, with a message that does not repeat the text, where it is none or lies
+    outside the years 2000-2199 (contract.md §2).
+    """
+    if len(text) == 27 and text[26] == "Z" and text[19] == ".":
+        minute = _MINUTES.get(text[:16])
+        digits = text[17:19] + text[20:26]
+        if minute is not None and text[16] == ":" and digits.isdecimal() and digits.isascii():
+            within = int(digits)
+            if within < 60 * SECOND_US:
+                return Instant(minute + within)
+    return _parse_any(text)
+
+
+def _parse_any(text: str) -> Instant:
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
+        raise ValueError("expected an RFC 3339 instant with offset")
+    date, time, fraction, sign, hours, minutes = found.groups()
+    try:
+        seconds = datetime.fromisoformat(f"{date}T{time}+00:00")
+    except ValueError:
+        raise ValueError("expected an instant that exists in the calendar") from None
+    offset_us = 0
+    if sign:
+        if int(hours) > 23 or int(minutes) > 59:
+            raise ValueError("expected an offset between -23:59 and +23:59")
+        offset_us = (int(hours) * 60 + int(minutes)) * 60 * SECOND_US
+        if sign == "-":
+            offset_us = -offset_us
+    whole_us = (seconds - EPOCH) // MICROSECOND - offset_us
+    if not EARLIEST_US <= whole_us < LATEST_US:
+        raise ValueError("expected an instant in the years 2000 to 2199")
+    if not sign:
+        _remember_minute(text[:16], whole_us - seconds.second * SECOND_US)
+    return Instant(whole_us + int(((fraction or "") + "000000")[:6]))
+
+
+def _remember_minute(minute: str, at_us: int) -> None:
+    if len(_MINUTES) >= _MINUTES_KEPT:
+        _MINUTES.clear()
+    _MINUTES[minute] = at_us
+
+
+def format_instant(at_us: int) -> str:
+    """Write microseconds since the epoch as `YYYY-MM-DDThh:mm:ss.ffffffZ` (contract.md §5)."""
+    return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -1,0 +1,40 @@
+"""What many tests share: a real Kafka per session, names that do not meet, hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from processor.localkafka import LocalKafka
+
+# No deadline anywhere: two shared cores make a single slow example mean nothing.
+settings.register_profile("default", deadline=None)
+settings.register_profile(
+    "ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", deadline=None, max_examples=5_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses the broker, so that `-m "not broker"` leaves it out."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[LocalKafka]:
+    """A real Apache Kafka for all tests of the session; each takes a `topic_prefix` of its own."""
+    with LocalKafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix that no other test has, for topics, groups and transactional ids."""
+    return f"t{uuid.uuid4().hex[:12]}-"

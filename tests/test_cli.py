@@ -1,0 +1,75 @@
+"""The command line: every command helps, with an example, and none is imported before its turn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from processor.cli import COMMANDS, main
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def test_help_lists_the_commands_in_order(runner: CliRunner) -> None:
+    result = runner.invoke(main, ["--help"])
+    listed = [
+        line.split()[0] for line in result.output.partition("Commands:")[2].splitlines() if line
+    ]
+    assert [word for word in listed if word in COMMANDS] == list(COMMANDS)
+    assert "Exit codes" in result.output
+
+
+def test_version_is_the_package_s(runner: CliRunner) -> None:
+    assert version("orderhalt") in runner.invoke(main, ["--version"]).output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps_with_an_example(runner: CliRunner, name: str) -> None:
+    result = runner.invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert f"orderhalt {name}" in result.output.partition("Example")[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200) == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_variable(name: str) -> None:
+    """ORDERHALT_…, by its own name or by the command's."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    context = click.Context(command, info_name=name, auto_envvar_prefix=f"ORDERHALT_{name.upper()}")
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name != "help":
+            variable = option.envvar or (option.allow_from_autoenv and context.auto_envvar_prefix)
+            assert str(variable).startswith(("ORDERHALT_", "['ORDERHALT_"))
+
+
+def test_help_imports_no_command() -> None:
+    """A worker starts fast because `orderhalt` loads only what it runs."""
+    program = (
+        "import sys; from processor.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "heavy = {'faust', 'aiokafka', 'rich', 'msgspec', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(' '.join(heavy) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_command_is_wrong_usage(runner: CliRunner) -> None:
+    assert runner.invoke(main, ["nonsense"]).exit_code == 2
