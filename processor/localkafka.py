@@ -2,9 +2,7 @@
 
 `kafkajars` says where the broker's code and its Java come from.
 
-A broker outlives neither `stop` nor the process that started it: a watchdog holds the read end of a
-pipe whose write end only this process has, and when that closes, for whatever reason, it kills the
-broker and removes what was ephemeral.
+A broker outlives neither `stop` nor the process that started it, whatever ends that one.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from processor.kafkajars import LocalKafkaError, find_kafka
+from processor.watchdog import Watchdog
 
 _HOST: Final = "127.0.0.1"
 _START_TRIES: Final = 3
@@ -52,15 +51,6 @@ _PROPERTIES: Final[Mapping[str, str]] = {
     "log.cleaner.dedupe.buffer.size": str(32 << 20),
 }
 
-#: Waits for its input to end, then kills process $1 if it still is the one that was given $2, and
-#: removes directory $3 if one is named.
-_WATCHDOG: Final = """
-cat >/dev/null
-arguments=$(tr '\\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -o args= -p "$1")
-case $arguments in *"$2"*) kill -9 "$1";; esac
-[ -z "$3" ] || rm -rf "$3"
-"""
-
 
 class LocalKafka:
     """One Apache Kafka node; a context manager, or `start`, `kill`, `start` again, `stop`.
@@ -86,7 +76,7 @@ class LocalKafka:
         self._heap_mebibytes = heap_mebibytes
         self._startup_timeout_seconds = startup_timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -203,7 +193,8 @@ class LocalKafka:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in a terminal is ours to pass on
             )
-        self._watch(properties)
+        removed = self.directory if self._data_dir is None else None
+        self._watchdog = Watchdog(self.pid, str(properties), remove=removed)
         self._wait_until_ready()
 
     def _write_properties(self) -> Path:
@@ -235,16 +226,6 @@ class LocalKafka:
         if done.returncode:
             raise LocalKafkaError(f"Kafka could not format its storage.\n{self.log_tail()}")
 
-    def _watch(self, properties: Path) -> None:
-        removed = str(self.directory) if self._data_dir is None else ""
-        self._watchdog = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHDOG, "sh", str(self.pid), str(properties), removed],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._startup_timeout_seconds
         while not _has_brokers(self._port):
@@ -273,9 +254,7 @@ class LocalKafka:
             process.wait()
         watchdog, self._watchdog = self._watchdog, None
         if watchdog is not None:
-            # Killed, not told: it would remove the directory, which a `start` may still want.
-            watchdog.kill()
-            watchdog.communicate()
+            watchdog.dismiss()
 
     def log_tail(self) -> str:
         """Quote the end of what the broker said."""

@@ -23,34 +23,34 @@ _RFC_3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
-# Producers write the current time: nearly all instants share their minute with a recent one.
+# Producers write the current time: nearly all instants share their minute with a recent one. The
+# rest of the common forms is looked up in pieces, which takes less than to check and convert them.
 _MINUTES: Final[dict[str, int]] = {}
 _MINUTES_KEPT: Final = 4096
+_WHOLE_SECONDS: Final = {f"{n:02}Z": n * SECOND_US for n in range(60)}
+_SECONDS: Final = {f"{n:02}.": n * SECOND_US for n in range(60)}
+_MILLISECONDS: Final = {f"{n:03}": n * 1000 for n in range(1000)}
+_MICROSECONDS: Final = {"Z": 0} | {f"{n:03}Z": n for n in range(1000)}
 
 
-class Instant(int):
-    """An instant in microseconds since the epoch, as decoded from an event."""
-
-    __slots__ = ()
-
-
-def parse_instant(text: str) -> Instant:
-    """Read an RFC 3339 instant with offset.
+def parse_instant(text: str) -> int:
+    """Read an RFC 3339 instant with offset, as microseconds since the epoch.
 
     Raises ValueError, with a message that does not repeat the text, where it is none or lies
     outside the years 2000-2199 (contract.md §2).
     """
-    if len(text) == 27 and text[26] == "Z" and text[19] == ".":
-        minute = _MINUTES.get(text[:16])
-        digits = text[17:19] + text[20:26]
-        if minute is not None and text[16] == ":" and digits.isdecimal() and digits.isascii():
-            within = int(digits)
-            if within < 60 * SECOND_US:
-                return Instant(minute + within)
-    return _parse_any(text)
+    try:
+        minute = _MINUTES[text[:17]]
+        if len(text) == 20:
+            return minute + _WHOLE_SECONDS[text[17:]]
+        return (
+            minute + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:23]] + _MICROSECONDS[text[23:]]
+        )
+    except KeyError:
+        return _parse_any(text)
 
 
-def _parse_any(text: str) -> Instant:
+def _parse_any(text: str) -> int:
     found = _RFC_3339.fullmatch(text)
     if found is None:
         raise ValueError("expected an RFC 3339 instant with offset")
@@ -70,8 +70,8 @@ def _parse_any(text: str) -> Instant:
     if not EARLIEST_US <= whole_us < LATEST_US:
         raise ValueError("expected an instant in the years 2000 to 2199")
     if not sign:
-        _remember_minute(text[:16], whole_us - seconds.second * SECOND_US)
-    return Instant(whole_us + int(((fraction or "") + "000000")[:6]))
+        _remember_minute(text[:17], whole_us - seconds.second * SECOND_US)
+    return whole_us + int(((fraction or "") + "000000")[:6])
 
 
 def _remember_minute(minute: str, at_us: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -34,15 +33,11 @@ def default_partition(key: bytes, partitions: int) -> int:
 
 def join_key(*parts: str) -> str:
     """Join ids to a key: percent-encoded (RFC 3986) but for unreserved characters, with `/`."""
+    if len(parts) == 1 and _UNRESERVED(parts[0]):
+        return parts[0]
     return "/".join([part if _UNRESERVED(part) else quote(part, safe="") for part in parts])
 
 
 def split_key(key: str) -> list[str]:
     """Give the ids of which `join_key` made `key`."""
     return [unquote(part) for part in key.split("/")]
-
-
-@lru_cache(maxsize=4096)
-def encoded_studio(studio_id: str) -> str:
-    """Give the first part of a studio's keys, its `/` included."""
-    return join_key(studio_id) + "/"

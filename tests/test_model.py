@@ -605,6 +605,14 @@ EMITTED: list[tuple[str, list[Step]]] = [
         ],
     ),
     (
+        "paid changes, though no action does",
+        [
+            (placed(cost=100), []),
+            (balance(10), [("opened", "halted", 1, [C], [])]),
+            (placed(cost=100, at=1, paid=True), [("changed", "halted", 1, [C], [])]),
+        ],
+    ),
+    (
         "a line more that shows the cause",
         [
             (placed(), []),
@@ -1303,7 +1311,7 @@ def test_judgements_converge(seed: int) -> None:
 
 
 def check_records_tell_the_judgements(log: Sequence[Record], partitions: int) -> None:
-    """Whoever folds the records knows the judgements: nothing is missed, forgetting changes none."""
+    """Whoever folds the records knows the judgements: none is missed, forgetting changes none."""
     model = Model(partitions=partitions)
     told: dict[str, dict[str, Any]] = {}
     for item in log:

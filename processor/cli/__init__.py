@@ -19,14 +19,15 @@ COMMANDS: Final = {
 }
 
 _EPILOG: Final = """\b
-Kafka is found by --bootstrap-servers or ORDERHALT_BOOTSTRAP_SERVERS; every option of every
-command has such a variable.
+Kafka is found by --bootstrap-servers or ORDERHALT_BOOTSTRAP_SERVERS. Every option has a
+variable: the one that its help names, else ORDERHALT_<COMMAND>_<OPTION>.
 
 \b
 Exit codes:
    0  done
    1  could not be done; the message says why and what to do
    2  wrong usage
+  69  worker: Kafka cannot be reached at the start; start it again
   70  worker: fail-stop, nothing was committed after the fault; start it again
   78  worker: refused to start, starting again does not help; the message names the remedy
 """

@@ -13,7 +13,6 @@ from processor.localkafka import LocalKafka
 
 
 @click.command(
-    short_help="Run a local Apache Kafka, until SIGTERM or Ctrl-C.",
     epilog="\b\nExamples:\n  orderhalt kafka\n  orderhalt kafka --port 19092 --data-dir ./data/kafka",
 )
 @click.option(

@@ -7,19 +7,13 @@ what is drained cannot change under the transaction that carries it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from processor.rules.rows import ASSET_TABLES, INLINE_TRANSFERS, Mark, Order, encode
 from processor.rules.studio import Studio, with_transfers
-from schemas.partitioning import encoded_studio, join_key
+from schemas.partitioning import join_key
 
-
-class ChangedRow(NamedTuple):
-    """One record for a changelog; `value` is None for a tombstone."""
-
-    table: str
-    key: bytes
-    value: bytes | None
+ChangedRow = tuple[str, bytes, bytes | None]
+"""One record for a changelog: table, key, and value or None for a tombstone."""
 
 
 class Changes:
@@ -66,7 +60,7 @@ class Changes:
         """Give every changed row once, and forget that it changed. Take them all at once."""
         for studio, order_id in self._orders:
             key = _key(studio, join_key(order_id))
-            yield ChangedRow("orders", key, _encode_order(studio, order_id))
+            yield ("orders", key, _encode_order(studio, order_id))
         for studio, order_id, scope in self._transfers:
             yield _transfer_row(studio, order_id, scope)
         for table, marks in enumerate(self._marks):
@@ -75,7 +69,7 @@ class Changes:
             account = studio.accounts.get(currency)
             row = account.balance if account is not None else None
             value = encode(row) if row is not None else None
-            yield ChangedRow("balances", _key(studio, currency), value)
+            yield ("balances", _key(studio, currency), value)
         self.clear()
 
     def clear(self) -> None:
@@ -88,7 +82,7 @@ class Changes:
 
 
 def _key(studio: Studio, rest: str) -> bytes:
-    return (encoded_studio(studio.id) + rest).encode()
+    return (studio.key_prefix + rest).encode()
 
 
 def _encode_order(studio: Studio, order_id: str) -> bytes | None:
@@ -108,8 +102,8 @@ def _transfer_row(studio: Studio, order_id: str, scope: str | None) -> ChangedRo
     order = studio.order(order_id)
     for transfer in order.transfers[INLINE_TRANSFERS:] if order is not None else ():
         if transfer.package_id == scope:
-            return ChangedRow("orders", key, encode(transfer))
-    return ChangedRow("orders", key, None)
+            return ("orders", key, encode(transfer))
+    return ("orders", key, None)
 
 
 def _encode_marks(table: int, marks: dict[tuple[Studio, str], None]) -> Iterator[ChangedRow]:
@@ -122,4 +116,4 @@ def _encode_marks(table: int, marks: dict[tuple[Studio, str], None]) -> Iterator
         if mark is not last:
             value = encode(mark) if mark is not None else None
             last = mark
-        yield ChangedRow(name, _key(studio, join_key(asset)), value)
+        yield (name, _key(studio, join_key(asset)), value)

@@ -16,6 +16,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from processor.rules.rows import Balance
 
 #: Place of an order in the queue: (no transfer known, placed_at, order_id).
@@ -36,25 +38,22 @@ class Sums(NamedTuple):
     """What would fund it, with all before it that have no asset missing."""
 
 
-class Entry:
+class Entry(Struct, gc=False):
     """One order of the queue."""
 
-    __slots__ = ("cost", "missing", "turn")
-
-    def __init__(self, turn: Turn, cost: int, missing: bool) -> None:
-        self.turn = turn
-        self.cost = cost
-        self.missing = missing
-        """A product, photo or package is gone: it cannot be produced and reserves nothing."""
+    turn: Turn
+    cost: int
+    missing: bool
+    """A product, photo or package is gone: it cannot be produced and reserves nothing."""
 
 
 class Account:
     """The orders of one studio whose cost is in one currency, and who of them is short."""
 
     __slots__ = (
-        "_changed",
         "_sums",
         "balance",
+        "changed",
         "contained_until",
         "currency",
         "entries",
@@ -82,14 +81,19 @@ class Account:
         """Total cost of the secured orders that the balance does not contain."""
         self.held: set[str] = set()
         """Closed orders past their age that still count (contract.md §7)."""
-        self._changed = False
+        self.changed = False
+        """Whether `fund` has something to do."""
         self._sums: dict[str, Sums] | None = None
 
     # ---- what changes it
 
     def enqueue(self, turn: Turn, cost: int, *, missing: bool, short: bool = False) -> None:
         """Put an order into the queue; `short`: it was not funded when the state was written."""
-        insort(self.queue, turn)
+        queue = self.queue
+        if not queue or queue[-1] < turn:
+            queue.append(turn)
+        else:
+            insort(queue, turn)
         order_id = turn[2]
         self.entries[order_id] = Entry(turn, cost, missing)
         self.exposure += cost
@@ -97,18 +101,17 @@ class Account:
             self.short.add(order_id)
         self._touch()
 
-    def dequeue(self, order_id: str) -> bool:
-        """Take an order out of the queue; tell whether it was short."""
-        entry = self.entries.pop(order_id)
+    def dequeue(self, order_id: str) -> None:
+        """Take an order out of the queue, if it is in it."""
+        entry = self.entries.pop(order_id, None)
+        if entry is None:
+            return
         at = bisect_left(self.queue, entry.turn)
         assert self.queue[at] == entry.turn, "the queue holds what its entries say"
         del self.queue[at]
         self.exposure -= entry.cost
+        self.short.discard(order_id)
         self._touch()
-        if order_id in self.short:
-            self.short.remove(order_id)
-            return True
-        return False
 
     def set_missing(self, order_id: str, missing: bool) -> None:
         """Note whether an asset of an order of the queue is missing; others have no place here."""
@@ -119,7 +122,11 @@ class Account:
 
     def add_secured(self, closing: int, order_id: str, cost: int) -> None:
         """Count the cost of an order that is secured entirely."""
-        insort(self.secured, (closing, order_id, cost))
+        item = (closing, order_id, cost)
+        if not self.secured or self.secured[-1] < item:
+            self.secured.append(item)
+        else:
+            insort(self.secured, item)
         if closing > self.contained_until:
             self.spent += cost
             self._touch()
@@ -149,7 +156,7 @@ class Account:
         return bisect_right(self.secured, closing, key=_closing)
 
     def _touch(self) -> None:
-        self._changed = True
+        self.changed = True
         self._sums = None
 
     # ---- what it says
@@ -175,17 +182,23 @@ class Account:
 
     def fund(self) -> set[str]:
         """Fund the queue; give the orders that became short or are so no longer."""
-        if not self._changed:
-            return set()
-        self._changed = False
+        self.changed = False
+        balance = self.balance
+        if (
+            balance is None
+            or balance.credit_limit_minor is None
+            or self.exposure <= balance.balance_minor + balance.credit_limit_minor - self.spent
+        ):
+            # Nobody checks, or all of them fit: no order needs to be looked at.
+            flipped, self.short = self.short, set()
+            return flipped
         short = self._walk()
         flipped = short ^ self.short
         self.short = short
         return flipped
 
     def _walk(self) -> set[str]:
-        if not self.checked or self.exposure <= (left := self.available()):
-            return set()
+        left = self.available()
         entries = self.entries
         short = set()
         for turn in self.queue:

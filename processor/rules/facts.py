@@ -35,9 +35,9 @@ def merge_placed(kept: Placed | None, event: events.OrderPlaced) -> Placed | Non
     cost = event.production_cost
     return Placed(
         version,
-        int(event.occurred_at),
+        event.occurred_at,
         event.event_id,
-        int(event.placed_at),
+        event.placed_at,
         tuple([Line(x.line_id, x.product_id, x.photo_ids, x.package_id) for x in event.lines]),
         cost.amount_minor,
         cost.currency,
@@ -56,7 +56,7 @@ def merge_standing(
         kept.event_id,
     ):
         return None
-    return Standing(int(event.occurred_at), cancelled, event.event_id)
+    return Standing(event.occurred_at, cancelled, event.event_id)
 
 
 def merge_transfer(kept: Transfer | None, event: events.LabTransfer) -> Transfer | None:
@@ -70,7 +70,7 @@ def merge_transfer(kept: Transfer | None, event: events.LabTransfer) -> Transfer
         status,
         event.attempt,
         bool(event.will_retry),
-        int(event.occurred_at),
+        event.occurred_at,
         event.event_id,
         event.transfer_id,
         event.lab_id,
@@ -103,9 +103,8 @@ def mark_wins(kept: Mark, mark: Mark) -> bool:
 
 def make_mark(event: events.AssetDeleted | events.AssetRestored, touched_ms: int) -> Mark:
     """Make the mark that all assets of one event share."""
-    at = int(event.occurred_at)
+    at = event.occurred_at
     if isinstance(event, events.AssetDeleted):
-        until = event.restorable_until
         return Mark(
             FORMAT,
             touched_ms,
@@ -113,7 +112,7 @@ def make_mark(event: events.AssetDeleted | events.AssetRestored, touched_ms: int
             True,
             event.event_id,
             event.deleted_by,
-            None if until is None else int(until),
+            event.restorable_until,
         )
     return Mark(FORMAT, touched_ms, at, False, event.event_id, None, None)
 
@@ -142,7 +141,7 @@ def merge_balance(kept: Balance | None, event: events.BalanceChanged) -> Balance
     return Balance(
         FORMAT,
         event.version,
-        int(event.occurred_at),
+        event.occurred_at,
         event.event_id,
         event.balance.amount_minor,
         event.credit_limit_minor,

@@ -16,13 +16,14 @@ from typing import Final, TypeVar
 
 from processor.rules.changes import Changes
 from processor.rules.credit import Account
-from processor.rules.judge import Phase, closing, phase_of
+from processor.rules.judge import IN_FLIGHT, SECURED, UNPLACED, closing, phase_of
 from processor.rules.records import order_key
 from processor.rules.rows import FORMAT, Order
 from processor.rules.studio import Studio
 from schemas.halted import Emission, tombstone
 
 DAY_MS: Final = 86_400_000
+_NEVER: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,15 @@ MarkTimer = tuple[int, int, str, tuple[str, ...]]
 class Forgetting:
     """The timers of one shard, and what happens when they run out."""
 
-    __slots__ = ("_changes", "_forgotten", "_marks", "_orders", "_retention", "_studios")
+    __slots__ = (
+        "_changes",
+        "_forgotten",
+        "_marks",
+        "_orders",
+        "_retention",
+        "_studios",
+        "due_ms",
+    )
 
     def __init__(self, studios: dict[str, Studio], changes: Changes, retention: Retention) -> None:
         self._studios = studios
@@ -52,22 +61,31 @@ class Forgetting:
         self._orders: list[OrderTimer] = []
         self._marks: list[MarkTimer] = []
         self._forgotten: list[OrderTimer] = []
+        self.due_ms = _NEVER
+        """Before this partition time no timer runs out."""
 
     # ---- setting timers
 
     def watch_order(self, since_ms: int, studio_id: str, order_id: str) -> None:
         """Look at an order that is not in flight when it has reached its age."""
         heappush(self._orders, (since_ms, studio_id, order_id))
+        self._expect(since_ms + self._retention.closed_ms)
 
     def watch_marks(
         self, since_ms: int, table: int, studio_id: str, assets: tuple[str, ...]
     ) -> None:
         """Look at marks when they have reached their age."""
         heappush(self._marks, (since_ms, table, studio_id, assets))
+        self._expect(since_ms + self._retention.asset_ms)
 
     def watch_forgotten(self, since_ms: int, studio_id: str, order_id: str) -> None:
         """Look at an id that stayed behind when it has reached its age."""
         heappush(self._forgotten, (since_ms, studio_id, order_id))
+        self._expect(since_ms + self._retention.forgotten_ms)
+
+    def _expect(self, due_ms: int) -> None:
+        if due_ms < self.due_ms:
+            self.due_ms = due_ms
 
     def watch_released(self, studio: Studio) -> None:
         """Look at once at held marks that no order in flight refers to any more."""
@@ -109,6 +127,11 @@ class Forgetting:
             self._forget_marks(now - retention.asset_ms)
         if self._forgotten and self._forgotten[0][0] <= now - retention.forgotten_ms:
             self._drop_forgotten(now - retention.forgotten_ms)
+        self.due_ms = min(
+            self._orders[0][0] + retention.closed_ms if self._orders else _NEVER,
+            self._marks[0][0] + retention.asset_ms if self._marks else _NEVER,
+            self._forgotten[0][0] + retention.forgotten_ms if self._forgotten else _NEVER,
+        )
 
     def _old_orders(self, due: Iterable[OrderTimer], now: int) -> Iterator[OrderTimer]:
         """Give those that are to be forgotten; set the timers of the others again."""
@@ -118,11 +141,11 @@ class Forgetting:
             if studio is None or order is None or order.forgotten_ms is not None:
                 continue
             phase = phase_of(order)
-            if phase is Phase.IN_FLIGHT:
+            if phase is IN_FLIGHT:
                 continue
             if order.touched_ms > now - self._retention.closed_ms:
                 self.watch_order(order.touched_ms, studio_id, order_id)
-            elif phase is not Phase.SECURED or not _hold(studio, order_id, order):
+            elif phase is not SECURED or not _hold(studio, order_id, order):
                 yield order.touched_ms, studio_id, order_id
 
     def _forget_order(
@@ -136,14 +159,14 @@ class Forgetting:
             return
         rest = Order(FORMAT, order.touched_ms, None, None, (), (), None, now)
         self._changes.transfers_of(studio, order_id, order)
-        studio.put_order(order_id, order, rest)
+        studio.put_order(order_id, order, phase_of(order), rest, UNPLACED)
         self._changes.order(studio, order_id)
         self.watch_forgotten(now, studio_id, order_id)
         emitted.append(tombstone(order_key(studio_id, order_id)))
 
     def _drop_order(self, studio: Studio, order_id: str, order: Order) -> None:
         self._changes.transfers_of(studio, order_id, order)
-        studio.put_order(order_id, order, None)
+        studio.put_order(order_id, order, phase_of(order), None, UNPLACED)
         self._changes.order(studio, order_id)
         self._drop_if_empty(studio)
 
@@ -168,7 +191,7 @@ class Forgetting:
                 if mark.touched_ms > until:
                     later.setdefault(mark.touched_ms, []).append(asset)
                 elif asset in studio.users[table]:
-                    studio.held_marks[table].add(asset)
+                    studio.hold_mark(table, asset)
                 else:
                     del marks[asset]
                     self._changes.mark(studio, table, asset)

@@ -13,7 +13,7 @@ Only orders in flight are halted; CANCELLED and SECURED are both closed, and can
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from processor.rules.rows import FAILED, SUCCEEDED, Line, Mark, Order, Placed, Transfer
 from schemas.reasons import PRECEDENCE, ReasonCode
@@ -23,9 +23,6 @@ PRODUCT, PHOTO, PACKAGE = 0, 1, 2
 CREDIT = PRECEDENCE.index(ReasonCode.CREDIT_LIMIT_REACHED)
 TRANSFER = PRECEDENCE.index(ReasonCode.TRANSFER_FAILED)
 
-Marks = tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]
-"""Of products, photos and packages, by id."""
-
 
 class Phase(IntEnum):
     """Where an order is in its life."""
@@ -34,6 +31,16 @@ class Phase(IntEnum):
     IN_FLIGHT = 1
     CANCELLED = 2
     SECURED = 3
+
+
+# An enum's member is looked up slowly, and these are asked for at every event.
+UNPLACED: Final = Phase.UNPLACED
+IN_FLIGHT: Final = Phase.IN_FLIGHT
+CANCELLED: Final = Phase.CANCELLED
+SECURED: Final = Phase.SECURED
+
+Marks = tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]
+"""Of products, photos and packages, by id."""
 
 
 class Finding(NamedTuple):
@@ -52,17 +59,23 @@ def phase_of(order: Order) -> Phase:
     """Tell where the order is."""
     placed = order.placed
     if placed is None:
-        return Phase.UNPLACED
+        return UNPLACED
     standing = order.standing
     if standing is not None and standing.cancelled:
-        return Phase.CANCELLED
+        return CANCELLED
     if order.transfers and not unsecured_lines(placed, order.transfers):
-        return Phase.SECURED
-    return Phase.IN_FLIGHT
+        return SECURED
+    return IN_FLIGHT
 
 
 def unsecured_lines(placed: Placed, transfers: tuple[Transfer, ...]) -> tuple[Line, ...]:
     """Give the lines that no successful transfer carries, neither their package's nor the whole."""
+    if len(transfers) == 1:
+        only = transfers[0]
+        if only.status != SUCCEEDED:
+            return placed.lines
+        if only.package_id is None:
+            return ()
     secured = {x.package_id for x in transfers if x.status == SUCCEEDED}
     if not secured:
         return placed.lines
@@ -77,6 +90,8 @@ def closing(order: Order) -> int:
     That is the latest, over its lines, of the earliest success that secures the line.
     """
     assert order.placed is not None
+    if len(order.transfers) == 1:
+        return order.transfers[0].occurred_at
     successes = {x.package_id: x.occurred_at for x in order.transfers if x.status == SUCCEEDED}
     never = 1 << 63
     whole = successes.pop(None, never)
@@ -87,33 +102,47 @@ def closing(order: Order) -> int:
 
 def find_reasons(order: Order, marks: Marks) -> tuple[Finding, ...]:
     """Give all reasons of an order in flight but credit, by precedence."""
-    assert order.placed is not None
-    lines = order.placed.lines
-    if order.transfers:
-        lines = unsecured_lines(order.placed, order.transfers)
-    found = _find_missing(lines, marks) if any(marks) else ()
-    if order.transfers:
-        failed = _find_failed(lines, order.transfers)
-        if failed is not None:
-            return (*found, failed)
-    return found
+    placed, transfers = order.placed, order.transfers
+    assert placed is not None
+    if not transfers:
+        return _find_missing(placed.lines, marks)
+    lines = unsecured_lines(placed, transfers)
+    found = _find_missing(lines, marks)
+    failed = _find_failed(lines, transfers)
+    return found if failed is None else (*found, failed)
 
 
 def _find_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
     """Find the gone assets; nearly always there are none, and nothing is built."""
-    gone: list[tuple[int, str, str, Mark]] = []
     products, photos, packages = marks
+    if not (products or photos or packages):
+        return ()
+    marked = photos.keys()
     for line in lines:
-        if products and (mark := products.get(line.product_id)) and mark.gone:
-            gone.append((PRODUCT, line.product_id, line.line_id, mark))
-        if photos:
-            gone += [
-                (PHOTO, photo, line.line_id, mark)
-                for photo in line.photo_ids
-                if (mark := photos.get(photo)) and mark.gone
-            ]
-        if packages and line.package_id and (mark := packages.get(line.package_id)) and mark.gone:
-            gone.append((PACKAGE, line.package_id, line.line_id, mark))
+        if (
+            line.product_id in products
+            or line.package_id in packages
+            or not marked.isdisjoint(line.photo_ids)
+        ):
+            break
+    else:
+        return ()
+    return _list_missing(lines, marks)
+
+
+def _list_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
+    products, photos, packages = marks
+    gone: list[tuple[int, str, str, Mark]] = []
+    for line in lines:
+        named = [(PRODUCT, line.product_id, products.get(line.product_id))]
+        named += [(PHOTO, photo, photos.get(photo)) for photo in line.photo_ids]
+        if line.package_id is not None:
+            named.append((PACKAGE, line.package_id, packages.get(line.package_id)))
+        gone += [
+            (kind, asset, line.line_id, mark)
+            for kind, asset, mark in named
+            if mark is not None and mark.gone
+        ]
     if not gone:
         return ()
     findings = []

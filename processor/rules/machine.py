@@ -13,7 +13,6 @@ import msgspec
 
 from processor.rules.changes import ChangedRow
 from processor.rules.forgetting import Retention
-from processor.rules.records import Cause
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
@@ -28,9 +27,9 @@ from processor.rules.shard import RULES_VERSION, Coordinates, Shard
 from processor.rules.studio import Studio
 from schemas import topics
 from schemas.errors import StateRefused
-from schemas.events import decode as decode_event
+from schemas.events import DOORS, Decode
 from schemas.halted import Emission
-from schemas.partitioning import encoded_studio, join_key, split_key
+from schemas.partitioning import join_key, split_key
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +57,11 @@ class Machine:
         self.shard = Shard(
             partition, topic_prefix=topic_prefix, retention=retention, partitions=partitions
         )
-        self._kinds = {topics.prefixed(x, topic_prefix): x.value for x in topics.INPUTS}
+        self._decode: dict[str, Decode] = {
+            topics.prefixed(topic, topic_prefix): DOORS[topic.value]
+            for topic in topics.INPUTS
+            if topic.value is not None
+        }
 
     # ---- records
 
@@ -75,9 +78,7 @@ class Machine:
 
         Raises Rejection, before anything has changed, where it is not an event (contract.md §6).
         """
-        kind = self._kinds[topic]
-        assert kind is not None, "every input topic has a kind of event"
-        event = decode_event(kind, key, value, timestamp)
+        event = self._decode[topic](key, value, timestamp)
         return self.shard.apply(event, Coordinates(topic, partition, offset, timestamp))
 
     # ---- rows
@@ -139,16 +140,9 @@ class Machine:
         self.shard.partition_time = made_with.partition_time
         differing = self.shard.settle_in()
         if made_with.rules_version != RULES_VERSION:
-            return self._rejudge()
+            return self.shard.rejudge(RULES_VERSION)
         assert not differing, f"credit of {len(differing)} orders differs under the same rules"
         return []
-
-    def _rejudge(self) -> list[Emission]:
-        now = self.shard.partition_time
-        if now is None:
-            return []
-        cause = Cause(now * 1000, f"rules:{RULES_VERSION}", rules=RULES_VERSION)
-        return self.shard.rejudge(cause)
 
     # ---- a read-only look, for Faust's tables
 
@@ -168,9 +162,8 @@ class Machine:
     def keys(self, table: str) -> Iterator[bytes]:
         """Give the keys of a table, in no order that means anything."""
         for studio in self.shard.studios.values():
-            prefix = encoded_studio(studio.id)
             for item in _ids(studio, table):
-                yield (prefix + join_key(item)).encode()
+                yield (studio.key_prefix + join_key(item)).encode()
 
     def size(self, table: str) -> int:
         """Give how many rows a table has."""

@@ -26,7 +26,7 @@ from schemas.halted import (
     emission,
 )
 from schemas.instants import format_instant
-from schemas.partitioning import encoded_studio, join_key
+from schemas.partitioning import join_key
 from schemas.reasons import PRECEDENCE, AssetType, Change, Status, actions
 
 _ASSET_TYPES = tuple(AssetType)
@@ -58,7 +58,7 @@ class Cause(NamedTuple):
 
 def order_key(studio_id: str, order_id: str) -> str:
     """Give the key of an order's records and row (contract.md §1)."""
-    return encoded_studio(studio_id) + join_key(order_id)
+    return join_key(studio_id, order_id)
 
 
 def compare_digest(placed: Placed, findings: tuple[Finding, ...]) -> bytes:

@@ -10,14 +10,24 @@ the same records and rows, in every process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
 
 from processor.rules import facts
 from processor.rules.changes import Changes
-from processor.rules.credit import Account
 from processor.rules.forgetting import Forgetting, Retention
-from processor.rules.judge import CREDIT, PACKAGE, Finding, Phase, find_reasons, phase_of
+from processor.rules.judge import (
+    CREDIT,
+    IN_FLIGHT,
+    PACKAGE,
+    UNPLACED,
+    Finding,
+    Phase,
+    find_reasons,
+    phase_of,
+)
 from processor.rules.records import Cause, Writer
 from processor.rules.rows import (
     FORMAT,
@@ -44,8 +54,11 @@ SCOPES_MAX = 1000
 _TABLE_OF = {"product": 0, "photo": 1, "package": 2}
 _CREDIT_FINDING = Finding(CREDIT, ())
 
+Judged = dict[str, tuple[Order, Phase, tuple[Finding, ...]]]
+"""Order id → row, phase and reasons but credit, of the orders that an event affects."""
 
-class Coordinates(NamedTuple):
+
+class Coordinates(Struct, frozen=True, gc=False):
     """Where an input event stands."""
 
     topic: str
@@ -77,7 +90,7 @@ class Shard:
         self._partitions = partitions
         self.forgetting = Forgetting(self.studios, self.changes, retention or Retention())
         self._writer = Writer(topic_prefix)
-        self._apply: dict[Any, Callable[[Studio, Any, int], Collection[str]]] = {
+        self._apply: dict[Any, Callable[[Studio, Any, int, Judged], None]] = {
             events.OrderPlaced: self._order_placed,
             events.OrderCancelled: self._standing_changed,
             events.OrderReinstated: self._standing_changed,
@@ -97,18 +110,17 @@ class Shard:
         studio = self.studios.get(event.studio_id)
         if studio is None:
             studio = self._meet(event.studio_id)
-        kind = type(event)
         timestamp = at.timestamp_ms
         now = self.partition_time
-        if kind is events.OrderPlaced and (now is None or timestamp > now):
+        if (now is None or timestamp > now) and type(event) is events.OrderPlaced:
             self.partition_time = now = timestamp
         touched = timestamp if now is None or timestamp > now else now
-        affected = self._apply[kind](studio, event, touched)
-        cause = Cause(int(event.occurred_at), event.event_id, at.topic, at.partition, at.offset)
-        emitted = self._conclude(studio, affected, cause)
+        judged: Judged = {}
+        self._apply[type(event)](studio, event, touched, judged)
+        emitted = self._conclude(studio, judged, event, at)
         if studio.released_marks:
             self.forgetting.watch_released(studio)
-        if now is not None:
+        if now is not None and now >= self.forgetting.due_ms:
             self.forgetting.forget(now, emitted)
         return emitted
 
@@ -125,11 +137,15 @@ class Shard:
         return studio
 
     def _order_placed(
-        self, studio: Studio, event: events.OrderPlaced, touched: int
-    ) -> Collection[str]:
+        self,
+        studio: Studio,
+        event: events.OrderPlaced,
+        touched: int,
+        judged: Judged,
+    ) -> None:
         old = studio.order(event.order_id) or NEW_ORDER
         if old.forgotten_ms is not None:
-            return ()
+            return
         placed = facts.merge_placed(old.placed, event)
         new = Order(
             FORMAT,
@@ -140,14 +156,18 @@ class Shard:
             old.settled,
             old.halt,
         )
-        return self._replace_order(studio, event.order_id, old, new)
+        self._replace_order(studio, event.order_id, old, new, judged)
 
     def _standing_changed(
-        self, studio: Studio, event: events.OrderCancelled | events.OrderReinstated, touched: int
-    ) -> Collection[str]:
+        self,
+        studio: Studio,
+        event: events.OrderCancelled | events.OrderReinstated,
+        touched: int,
+        judged: Judged,
+    ) -> None:
         old = studio.order(event.order_id) or NEW_ORDER
         if old.forgotten_ms is not None:
-            return ()
+            return
         standing = facts.merge_standing(old.standing, event)
         new = Order(
             FORMAT,
@@ -158,14 +178,18 @@ class Shard:
             old.settled,
             old.halt,
         )
-        return self._replace_order(studio, event.order_id, old, new)
+        self._replace_order(studio, event.order_id, old, new, judged)
 
     def _lab_transfer(
-        self, studio: Studio, event: events.LabTransfer, touched: int
-    ) -> Collection[str]:
+        self,
+        studio: Studio,
+        event: events.LabTransfer,
+        touched: int,
+        judged: Judged,
+    ) -> None:
         old = studio.order(event.order_id) or NEW_ORDER
         if old.forgotten_ms is not None:
-            return ()
+            return
         transfers, at = _merge_transfers(old.transfers, event)
         if at >= INLINE_TRANSFERS:
             self.changes.transfer(studio, event.order_id, event.package_id)
@@ -178,24 +202,30 @@ class Shard:
             old.settled,
             old.halt,
         )
-        return self._replace_order(studio, event.order_id, old, new)
+        self._replace_order(studio, event.order_id, old, new, judged)
 
     def _replace_order(
-        self, studio: Studio, order_id: str, old: Order, new: Order
-    ) -> Collection[str]:
-        """Put an order's new row; give the order where it is affected."""
+        self, studio: Studio, order_id: str, old: Order, new: Order, judged: Judged
+    ) -> None:
+        """Put an order's new row and judge it."""
+        before, after = phase_of(old), phase_of(new)
         is_new = old is NEW_ORDER
-        phase = studio.put_order(order_id, None if is_new else old, new)
+        studio.put_order(order_id, None if is_new else old, before, new, after)
         self.changes.order(studio, order_id)
-        if phase is not Phase.IN_FLIGHT:
-            was_watched = not is_new and phase_of(old) is not Phase.IN_FLIGHT
-            if not was_watched or self.forgetting.let_go(studio, order_id, old):
+        self._judge(studio, order_id, new, after, judged)
+        if after is not IN_FLIGHT:
+            # The timer of an order that was not in flight before is set already.
+            unwatched = is_new or before is IN_FLIGHT
+            if unwatched or self.forgetting.let_go(studio, order_id, old):
                 self.forgetting.watch_order(new.touched_ms, studio.id, order_id)
-        return (order_id,)
 
     def _asset_changed(
-        self, studio: Studio, event: events.AssetDeleted | events.AssetRestored, touched: int
-    ) -> Collection[str]:
+        self,
+        studio: Studio,
+        event: events.AssetDeleted | events.AssetRestored,
+        touched: int,
+        judged: Judged,
+    ) -> None:
         table = _TABLE_OF[event.asset_type]
         mark = facts.make_mark(event, touched)
         marks, users = studio.marks[table], studio.users[table]
@@ -218,11 +248,15 @@ class Shard:
                 affected.update(studio.users_of(table, asset))
         if unwatched:
             self.forgetting.watch_marks(touched, table, studio.id, tuple(unwatched))
-        return affected
+        self._judge_all(studio, affected, judged)
 
     def _balance_changed(
-        self, studio: Studio, event: events.BalanceChanged, touched: int
-    ) -> Collection[str]:
+        self,
+        studio: Studio,
+        event: events.BalanceChanged,
+        touched: int,
+        judged: Judged,
+    ) -> None:
         currency = event.balance.currency
         account = studio.account(currency)
         balance = facts.merge_balance(account.balance, event)
@@ -232,17 +266,15 @@ class Shard:
             self.changes.balance(studio, currency)
             if account.held and counted != (account.checked, account.contained_until):
                 self.forgetting.watch_held(studio, account)
-        affected: set[str] = set()
         for order_id in event.settled_order_ids or ():
-            affected.update(self._settle(studio, order_id, currency, touched))
-        return affected
+            self._settle(studio, order_id, currency, touched, judged)
 
     def _settle(
-        self, studio: Studio, order_id: str, currency: str, touched: int
-    ) -> Collection[str]:
+        self, studio: Studio, order_id: str, currency: str, touched: int, judged: Judged
+    ) -> None:
         old = studio.order(order_id) or NEW_ORDER
         if old.forgotten_ms is not None:
-            return ()
+            return
         listed = old.settled if currency in old.settled else (*old.settled, currency)
         new = Order(
             FORMAT,
@@ -253,66 +285,72 @@ class Shard:
             listed,
             old.halt,
         )
-        return self._replace_order(studio, order_id, old, new)
+        self._replace_order(studio, order_id, old, new, judged)
 
     # ---- judgement
 
-    def _conclude(self, studio: Studio, affected: Collection[str], cause: Cause) -> list[Emission]:
-        """Judge the affected orders, fund the accounts, and emit what has changed."""
-        judged: dict[str, tuple[Order, Phase, tuple[Finding, ...]]] = {}
-        for order_id in affected:
-            self._judge(studio, order_id, judged)
-        for account in studio.accounts.values():
-            for order_id in account.fund():
-                if order_id not in judged:
-                    self._judge(studio, order_id, judged)
-        emitted: list[Emission] = []
-        for order_id in sorted(judged) if len(judged) > 1 else judged:
-            order, phase, findings = judged[order_id]
-            account_of = self._account_of(studio, order)
-            if account_of is not None and order_id in account_of.short:
-                findings = tuple(sorted((*findings, _CREDIT_FINDING)))
-            if not findings and (order.halt is None or not order.halt.reasons):
-                continue
-            written = self._writer.write(
-                studio.id, order_id, order, phase, findings, account_of, cause
-            )
-            if written is not None:
-                halt, emission = written
-                studio.put_halt(order_id, _with_halt(order, halt))
-                self.changes.order(studio, order_id)
-                emitted.append(emission)
-        return emitted
-
     def _judge(
-        self,
-        studio: Studio,
-        order_id: str,
-        judged: dict[str, tuple[Order, Phase, tuple[Finding, ...]]],
+        self, studio: Studio, order_id: str, order: Order, phase: Phase, judged: Judged
     ) -> None:
-        order = studio.order(order_id)
-        assert order is not None, "an index names an order that is there"
-        phase = phase_of(order)
-        findings = find_reasons(order, studio.marks) if phase is Phase.IN_FLIGHT else ()
+        """Find an order's reasons but credit, and tell its account what they mean for it."""
+        if phase is not IN_FLIGHT:
+            judged[order_id] = (order, phase, ())
+            return
+        findings = find_reasons(order, studio.marks)
         judged[order_id] = (order, phase, findings)
-        account = self._account_of(studio, order)
+        assert order.placed is not None
+        account = studio.accounts.get(order.placed.currency)
         if account is not None:
             account.set_missing(order_id, bool(findings) and findings[0].code <= PACKAGE)
 
-    def _account_of(self, studio: Studio, order: Order) -> Account | None:
-        return None if order.placed is None else studio.accounts.get(order.placed.currency)
+    def _judge_all(self, studio: Studio, order_ids: Iterable[str], judged: Judged) -> None:
+        for order_id in order_ids:
+            if order_id not in judged:
+                order = studio.order(order_id)
+                assert order is not None, "an index names an order that is there"
+                self._judge(studio, order_id, order, phase_of(order), judged)
 
-    def rejudge(self, cause: Cause) -> list[Emission]:
-        """Judge all orders in flight again, under new rules (contract.md §5)."""
-        emitted = []
-        for studio_id in sorted(self.studios):
-            studio = self.studios[studio_id]
-            in_flight = [
-                order_id
-                for order_id, row in studio.orders.items()
-                if isinstance(row, Order) and phase_of(row) is Phase.IN_FLIGHT
-            ]
-            emitted += self._conclude(studio, in_flight, cause)
+    def _conclude(
+        self, studio: Studio, judged: Judged, event: Any, at: Coordinates
+    ) -> list[Emission]:
+        """Fund the accounts that have changed, and emit what is new of the orders judged."""
+        for account in studio.accounts.values():
+            if account.changed:
+                flipped = account.fund()
+                if flipped:
+                    self._judge_all(studio, flipped, judged)
+        emitted: list[Emission] = []
+        for order_id in sorted(judged) if len(judged) > 1 else judged:
+            order, phase, findings = judged[order_id]
+            halt, placed = order.halt, order.placed
+            if placed is None:
+                continue
+            account_of = studio.accounts.get(placed.currency)
+            short = account_of is not None and order_id in account_of.short
+            if not short and not findings and (halt is None or not halt.reasons):
+                continue
+            if short:
+                findings = tuple(sorted((*findings, _CREDIT_FINDING)))
+            said = self._writer.write(
+                studio.id, order_id, order, phase, findings, account_of, _cause(event, at)
+            )
+            if said is not None:
+                studio.put_halt(order_id, _with_halt(order, said[0]))
+                self.changes.order(studio, order_id)
+                emitted.append(said[1])
+        return emitted
+
+    def rejudge(self, version: int) -> list[Emission]:
+        """Judge all orders in flight again, under rules of another version (contract.md §5)."""
+        emitted: list[Emission] = []
+        for _, studio in sorted(self.studios.items()):
+            judged: Judged = {}
+            for order_id in list(studio.orders):
+                order = studio.order(order_id)
+                if order is not None and phase_of(order) is IN_FLIGHT:
+                    self._judge(studio, order_id, order, IN_FLIGHT, judged)
+            at = Coordinates("", -1, version, self.partition_time or 0)
+            emitted += self._conclude(studio, judged, None, at)
         return emitted
 
     # ---- rows, one at a time (recovery, replay, replicas)
@@ -326,12 +364,14 @@ class Shard:
             apart = old.transfers[INLINE_TRANSFERS:] if old is not None else ()
             if loose or apart:
                 row = with_transfers(row, (*row.transfers, *apart, *loose.values()))
-        phase = studio.put_order(order_id, old, row)
+        before = UNPLACED if old is None else phase_of(old)
+        phase = UNPLACED if row is None else phase_of(row)
+        studio.put_order(order_id, old, before, row, phase)
         if row is None:
             self._drop_if_empty(studio)
         elif row.forgotten_ms is not None:
             self.forgetting.watch_forgotten(row.forgotten_ms, studio_id, order_id)
-        elif phase is not Phase.IN_FLIGHT:
+        elif phase is not IN_FLIGHT:
             self.forgetting.watch_order(row.touched_ms, studio_id, order_id)
 
     def replace_transfer(
@@ -407,6 +447,13 @@ def _merge_transfers(
     merged = facts.merge_transfer(None, event)
     assert merged is not None, "a first transfer is always kept"
     return (*transfers, merged), len(transfers)
+
+
+def _cause(event: Any, at: Coordinates) -> Cause:
+    """Name what caused a record; no event means new rules, whose version stands for the offset."""
+    if event is None:
+        return Cause(at.timestamp_ms * 1000, f"rules:{at.offset}", rules=at.offset)
+    return Cause(event.occurred_at, event.event_id, at.topic, at.partition, at.offset)
 
 
 def _with_halt(order: Order, halt: Halt) -> Order:

@@ -6,13 +6,21 @@ new one in, so that live events, recovery, replay and read replicas keep them ri
 
 from __future__ import annotations
 
-from itertools import chain
+from processor.rules.credit import Account
+from processor.rules.judge import (
+    CANCELLED,
+    CREDIT,
+    IN_FLIGHT,
+    PACKAGE,
+    SECURED,
+    Phase,
+    closing,
+    phase_of,
+)
+from processor.rules.rows import INLINE_TRANSFERS, Line, Mark, Order, Transfer, decode_order
+from schemas.partitioning import join_key
 
-from processor.rules.credit import Account, Turn
-from processor.rules.judge import CREDIT, PACKAGE, Phase, closing, phase_of
-from processor.rules.rows import INLINE_TRANSFERS, Mark, Order, Placed, Transfer, decode_order
-
-_CLOSED = (Phase.CANCELLED, Phase.SECURED)
+_CLOSED = (CANCELLED, SECURED)
 
 Users = dict[str, str | set[str]]
 """Asset id → the orders in flight that refer to it: most assets have one."""
@@ -23,8 +31,10 @@ class Studio:
 
     __slots__ = (
         "accounts",
+        "has_held_marks",
         "held_marks",
         "id",
+        "key_prefix",
         "loose_transfers",
         "marks",
         "orders",
@@ -34,6 +44,8 @@ class Studio:
 
     def __init__(self, studio_id: str) -> None:
         self.id = studio_id
+        self.key_prefix = join_key(studio_id) + "/"
+        """What the keys of the studio's rows begin with."""
         self.orders: dict[str, Order | bytes] = {}
         """Rows by order id; closed orders stay packed as the bytes of their row."""
         self.loose_transfers: dict[str, dict[str | None, Transfer]] = {}
@@ -43,6 +55,7 @@ class Studio:
         self.accounts: dict[str, Account] = {}
         self.held_marks: tuple[set[str], set[str], set[str]] = (set(), set(), set())
         """Marks past their age that an order in flight refers to."""
+        self.has_held_marks = False
         self.released_marks: list[tuple[int, str]] = []
         """Held marks that no order in flight refers to any more: (table, asset id)."""
 
@@ -70,26 +83,28 @@ class Studio:
 
     # ---- orders
 
-    def put_order(self, order_id: str, old: Order | None, new: Order | None) -> Phase | None:
-        """Replace an order's row; `old` is what `order` gives. Return the new row's phase."""
-        before = None if old is None else phase_of(old)
-        after = None if new is None else phase_of(new)
-        was, now = before is Phase.IN_FLIGHT, after is Phase.IN_FLIGHT
-        if was or now:
-            old_placed = old.placed if old is not None and was else None
-            new_placed = new.placed if new is not None and now else None
-            if old_placed is not new_placed:
-                # In before out: an asset of both is not without a user in between.
-                if new_placed is not None:
-                    self._refer(order_id, new_placed)
-                if old_placed is not None:
-                    self._unrefer(order_id, old_placed, new_placed)
-        self._place_on_account(order_id, old, before, new, after)
+    def put_order(
+        self, order_id: str, old: Order | None, before: Phase, new: Order | None, after: Phase
+    ) -> None:
+        """Replace an order's row; `before` and `after` are the rows' phases, UNPLACED for None."""
+        if after is IN_FLIGHT:
+            assert new is not None
+            if before is IN_FLIGHT:
+                assert old is not None
+                self._stay(order_id, old, new)
+            else:
+                self._enter(order_id, new)
+        elif before is IN_FLIGHT:
+            assert old is not None
+            self._leave(order_id, old)
+        if before is SECURED or after is SECURED:
+            self._move_secured(
+                order_id, old if before is SECURED else None, new if after is SECURED else None
+            )
         if new is None:
             self.orders.pop(order_id, None)
         else:
             self.orders[order_id] = new
-        return after
 
     def put_halt(self, order_id: str, order: Order) -> None:
         """Replace a row of which only the halt has changed: no index depends on it."""
@@ -100,61 +115,107 @@ class Studio:
         if (order.standing or order.transfers) and phase_of(order) in _CLOSED:
             self.orders[order_id] = value
 
-    def _place_on_account(
-        self,
-        order_id: str,
-        old: Order | None,
-        before: Phase | None,
-        new: Order | None,
-        after: Phase | None,
-    ) -> None:
-        old_turn = _turn(order_id, old) if before is Phase.IN_FLIGHT else None
-        new_turn = _turn(order_id, new) if after is Phase.IN_FLIGHT else None
-        if old_turn != new_turn:
-            if old_turn is not None:
-                self.accounts[old_turn[0]].dequeue(order_id)
-            if new_turn is not None:
-                assert new is not None
-                codes = [code for code, _ in new.halt.reasons] if new.halt is not None else []
-                self.account(new_turn[0]).enqueue(
-                    new_turn[1],
-                    new_turn[2],
-                    missing=bool(codes) and codes[0] <= PACKAGE,
-                    short=CREDIT in codes,
-                )
-        old_secured = _secured(old) if before is Phase.SECURED else None
-        new_secured = _secured(new) if after is Phase.SECURED else None
-        if old_secured != new_secured:
-            if old_secured is not None:
-                currency, closed, cost = old_secured
-                self.accounts[currency].remove_secured(closed, order_id, cost)
-            if new_secured is not None:
-                currency, closed, cost = new_secured
-                self.account(currency).add_secured(closed, order_id, cost)
+    # ---- the indexes of orders in flight
 
-    def _refer(self, order_id: str, placed: Placed) -> None:
-        for users, assets in zip(self.users, _assets(placed), strict=True):
-            for asset in assets:
-                user = users.setdefault(asset, order_id)
-                if user is not order_id:
-                    if isinstance(user, set):
-                        user.add(order_id)
-                    elif user != order_id:
-                        users[asset] = {user, order_id}
+    def _enter(self, order_id: str, new: Order) -> None:
+        assert new.placed is not None
+        self._refer(order_id, new.placed.lines)
+        self._enqueue(order_id, new)
 
-    def _unrefer(self, order_id: str, placed: Placed, still: Placed | None) -> None:
-        kept = _assets(still) if still is not None else ((), (), ())
-        for table, users in enumerate(self.users):
-            for asset in set(_assets(placed)[table]).difference(kept[table]):
-                user = users[asset]
-                if isinstance(user, set):
-                    user.remove(order_id)
-                    if user:
-                        continue
-                del users[asset]
-                if asset in self.held_marks[table]:
-                    self.held_marks[table].remove(asset)
-                    self.released_marks.append((table, asset))
+    def _leave(self, order_id: str, old: Order) -> None:
+        assert old.placed is not None
+        self._unrefer(order_id, old.placed.lines)
+        self._dequeue(order_id, old)
+
+    def _stay(self, order_id: str, old: Order, new: Order) -> None:
+        """Index an order that was in flight and still is."""
+        assert old.placed is not None and new.placed is not None
+        if old.placed is not new.placed:
+            self._unrefer(order_id, old.placed.lines, released=False)
+            self._refer(order_id, new.placed.lines)
+            if self.has_held_marks:
+                self._release(old.placed.lines)
+        elif bool(old.transfers) == bool(new.transfers) and old.settled is new.settled:
+            return
+        self._dequeue(order_id, old)
+        self._enqueue(order_id, new)
+
+    def _enqueue(self, order_id: str, order: Order) -> None:
+        """Let an order take part in the credit check of its account."""
+        placed, halt = order.placed, order.halt
+        assert placed is not None
+        if not placed.cost_minor or placed.currency in order.settled:
+            return
+        codes = [code for code, _ in halt.reasons] if halt is not None else []
+        self.account(placed.currency).enqueue(
+            (not order.transfers, placed.placed_at, order_id),
+            placed.cost_minor,
+            missing=bool(codes) and codes[0] <= PACKAGE,
+            short=CREDIT in codes,
+        )
+
+    def _dequeue(self, order_id: str, order: Order) -> None:
+        assert order.placed is not None
+        account = self.accounts.get(order.placed.currency)
+        if account is not None:
+            account.dequeue(order_id)
+
+    def _move_secured(self, order_id: str, old: Order | None, new: Order | None) -> None:
+        """Count the cost of an order that is secured now, and not as it was before."""
+        was, now = _secured(old), _secured(new)
+        if was == now:
+            return
+        if was is not None:
+            currency, closed, cost = was
+            self.accounts[currency].remove_secured(closed, order_id, cost)
+        if now is not None:
+            currency, closed, cost = now
+            self.account(currency).add_secured(closed, order_id, cost)
+
+    def _refer(self, order_id: str, lines: tuple[Line, ...]) -> None:
+        products, photos, packages = self.users
+        for line in lines:
+            if products.setdefault(line.product_id, order_id) is not order_id:
+                _add_user(products, line.product_id, order_id)
+            if photos.keys().isdisjoint(line.photo_ids):
+                photos.update(dict.fromkeys(line.photo_ids, order_id))
+            else:
+                for photo in line.photo_ids:
+                    if photos.setdefault(photo, order_id) is not order_id:
+                        _add_user(photos, photo, order_id)
+            package = line.package_id
+            if package is not None and packages.setdefault(package, order_id) is not order_id:
+                _add_user(packages, package, order_id)
+
+    def _unrefer(self, order_id: str, lines: tuple[Line, ...], *, released: bool = True) -> None:
+        """Take an order's assets out of the index; an asset may stand in it several times."""
+        products, photos, packages = self.users
+        for line in lines:
+            _remove_user(products, line.product_id, order_id)
+            for photo in line.photo_ids:
+                if photo in photos:
+                    # Nearly always this order alone.
+                    user = photos.pop(photo)
+                    if user != order_id:
+                        photos[photo] = user
+                        _remove_user(photos, photo, order_id)
+            if line.package_id is not None:
+                _remove_user(packages, line.package_id, order_id)
+        if released and self.has_held_marks:
+            self._release(lines)
+
+    def _release(self, lines: tuple[Line, ...]) -> None:
+        """Let go of held marks that no order in flight refers to any more."""
+        for line in lines:
+            package = () if line.package_id is None else (line.package_id,)
+            for table, assets in enumerate(((line.product_id,), line.photo_ids, package)):
+                for asset in assets:
+                    if asset in self.held_marks[table] and asset not in self.users[table]:
+                        self.held_marks[table].remove(asset)
+                        self.released_marks.append((table, asset))
+        self.has_held_marks = any(self.held_marks)
+
+    # ---- transfers with rows of their own
 
     def put_transfer(self, order_id: str, scope: str | None, transfer: Transfer | None) -> None:
         """Replace a transfer that has a row of its own (read one row at a time)."""
@@ -169,11 +230,13 @@ class Studio:
                 del self.loose_transfers[order_id]
             return
         others = [x for x in old.transfers if x.package_id != scope]
-        self.put_order(
-            order_id,
-            old,
-            with_transfers(old, (*others, transfer) if transfer is not None else tuple(others)),
-        )
+        new = with_transfers(old, (*others, transfer) if transfer is not None else tuple(others))
+        self.put_order(order_id, old, phase_of(old), new, phase_of(new))
+
+    def hold_mark(self, table: int, asset: str) -> None:
+        """Keep a mark past its age until no order in flight refers to the asset."""
+        self.held_marks[table].add(asset)
+        self.has_held_marks = True
 
     def users_of(self, table: int, asset: str) -> tuple[str, ...] | set[str]:
         """Give the orders in flight that refer to an asset."""
@@ -197,35 +260,30 @@ def with_transfers(order: Order, transfers: tuple[Transfer, ...]) -> Order:
     )
 
 
-def _assets(
-    placed: Placed,
-) -> tuple[tuple[str, ...] | set[str], tuple[str, ...] | set[str], tuple[str, ...] | set[str]]:
-    """Give the products, photos and packages that an order refers to, secured lines included."""
-    lines = placed.lines
-    if len(lines) == 1:
-        line = lines[0]
-        package = () if line.package_id is None else (line.package_id,)
-        return (line.product_id,), line.photo_ids, package
-    return (
-        {line.product_id for line in lines},
-        set(chain.from_iterable([line.photo_ids for line in lines])),
-        {line.package_id for line in lines if line.package_id is not None},
-    )
+def _add_user(users: Users, asset: str, order_id: str) -> None:
+    user = users[asset]
+    if isinstance(user, set):
+        user.add(order_id)
+    elif user != order_id:
+        users[asset] = {user, order_id}
 
 
-def _turn(order_id: str, order: Order | None) -> tuple[str, Turn, int] | None:
-    """Give (currency, turn, cost) where an order in flight takes part in the credit check."""
-    assert order is not None and order.placed is not None
-    placed = order.placed
-    if not placed.cost_minor or placed.currency in order.settled:
-        return None
-    return placed.currency, (not order.transfers, placed.placed_at, order_id), placed.cost_minor
+def _remove_user(users: Users, asset: str, order_id: str) -> None:
+    user = users.get(asset)
+    if isinstance(user, set):
+        user.discard(order_id)
+        if not user:
+            del users[asset]
+    elif user == order_id:
+        del users[asset]
 
 
 def _secured(order: Order | None) -> tuple[str, int, int] | None:
     """Give (currency, closing, cost) where the cost of a secured order may still count."""
-    assert order is not None and order.placed is not None
+    if order is None:
+        return None
     placed = order.placed
+    assert placed is not None
     if not placed.cost_minor or placed.currency in order.settled:
         return None
     return placed.currency, closing(order), placed.cost_minor

@@ -48,7 +48,7 @@ def share(partitions: int, claims: Mapping[str, Collection[int]]) -> dict[str, l
     return {member: sorted(numbers) for member, numbers in shares.items()}
 
 
-class CopartitionAssignor(AbstractPartitionAssignor):
+class CopartitionAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
     """The group protocol's view of `share`. The group's leader runs `assign` for all members."""
 
     name = "orderhalt-copartition"

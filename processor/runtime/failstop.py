@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -28,6 +29,10 @@ EXIT_FAILSTOP: Final = 70
 EXIT_REFUSED: Final = 78
 
 
+class KafkaUnavailable(Exception):
+    """Kafka cannot be reached; says which address was tried."""
+
+
 def describe(
     what: str, *, code: int, where: str | None, remedy: str, error: BaseException | None
 ) -> str:
@@ -38,7 +43,8 @@ def describe(
     lines.append(f"orderhalt: stopped with exit code {code}: {what}")
     if where:
         lines.append(f"  where: {where}")
-    lines.append(f"  what to do: {remedy}")
+    if remedy:
+        lines.append(f"  what to do: {remedy}")
     return "\n".join(lines)
 
 
@@ -61,15 +67,28 @@ def stop(
 def refuse(refusal: StateRefused) -> NoReturn:
     """End the process because state or topics must not be used.
 
-    The first line of the message says what is wrong, the others what to do about it.
+    The first line of the message says what is wrong, the others what to do about it; or it is all
+    one line.
     """
     what, _, remedy = str(refusal).partition("\n")
     stop(
         what,
-        remedy=remedy or "see above",
+        remedy=remedy,
         error=refusal.__cause__,
         code=EXIT_REFUSED,
     )
+
+
+def stop_after(seconds: float) -> None:
+    """End the process in `seconds` if it is still there, from a thread that nothing can block."""
+    timer = threading.Timer(
+        seconds,
+        stop,
+        [f"the orderly end took longer than {seconds:g} s"],
+        {"remedy": "Nothing is lost: what was applied was committed first, or counts for nothing."},
+    )
+    timer.daemon = True
+    timer.start()
 
 
 def watched(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+
 from processor.runtime import failstop
 from processor.runtime.rejecting import rejected_record
 from processor.runtime.window import Pace, Window, Work
@@ -290,13 +292,12 @@ FIND_RECORD = (
 
 def commit_remedy(error: Exception, work: Work, partition: int) -> str:
     """Say what to do about a failed commit, by what failed."""
-    name = type(error).__name__
-    if name == "ProducerFenced":
+    if isinstance(error, ProducerFenced):
         return (
             "Another worker owns this partition now, and nothing of this one counts any more; this "
             "happens after a long pause of the process. Restart this worker."
         )
-    if name in {"MessageSizeTooLargeError", "RecordListTooLargeError"}:
+    if isinstance(error, MessageSizeTooLargeError):
         if len(work.runs) == 1 and work.runs[0].next - work.runs[0].first == 1:
             run = work.runs[0]
             return (
@@ -308,6 +309,8 @@ def commit_remedy(error: Exception, work: Work, partition: int) -> str:
             "A row or record is larger than its topic takes: `orderhalt topics check` says which "
             "limits are too low. " + FIND_RECORD
         )
+    if not isinstance(error, KafkaError | TimeoutError):
+        return "This is a bug; nothing of this transaction counts. Please report it. " + FIND_RECORD
     return (
         "Check that Kafka is well (its log, its load, the network). Nothing is lost: the next start "
         "goes on from the last transaction that counts."

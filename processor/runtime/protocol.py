@@ -7,7 +7,7 @@ machine per partition, and one caller: nothing here is called from two places at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
 #: A record to produce: key, value (None is a tombstone) and headers. A `NamedTuple` with
@@ -24,8 +24,9 @@ class Machine(Protocol):
     for every input record, with `drain` and `checkpoint` whenever a commit window closes.
     """
 
-    tables: ClassVar[tuple[str, ...]]
-    """The names of its tables; each has a changelog of its own."""
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of its tables; each has a changelog of its own."""
 
     @property
     def dirty(self) -> int:
@@ -79,13 +80,13 @@ class Observer:
     """Told what happens, on the event loop; must be quick and must not raise. Override what you need."""
 
     def handled(self, topic: str, partition: int, records: int, rejected: int) -> None:
-        """Called when records of one input topic have been applied, before they are committed."""
+        """Hear that records of one input topic have been applied, before they are committed."""
 
     def committed(self, partition: int, entries: int, records: int, seconds: float) -> None:
-        """Called when a transaction of `entries` rows and records for `records` inputs is through."""
+        """Hear that a transaction of `entries` rows and records for `records` inputs is through."""
 
     def recovered(self, partition: int, rows: int, seconds: float) -> None:
-        """Called when a partition has its state back."""
+        """Hear that a partition has its state back."""
 
     def owned(self, partitions: frozenset[int]) -> None:
-        """Called when the set of partitions that this worker processes has changed."""
+        """Hear that the set of partitions that this worker processes has changed."""

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
-from processor.runtime import clients, failpoints
+from processor.runtime import clients, failpoints, garbage
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import Partition
 from processor.runtime.positions import Found, starting_offsets
@@ -35,8 +35,8 @@ from schemas.errors import StateRefused
 
 log = logging.getLogger(__name__)
 
-_HANGING_AFTER_SECONDS: Final = 5.0
-_GROUP_SETTLES_WITHIN_SECONDS: Final = 5.0
+_HANGING_AFTER_SECONDS: Final = 3.0
+_GROUP_SETTLES_WITHIN_SECONDS: Final = 2.0
 _POLL_MS: Final = 50
 _KEEP_ALIVE_SECONDS: Final = 5.0
 
@@ -60,6 +60,7 @@ async def recover(
     `keep_alive` is awaited every few seconds: the group must not take the worker for idle.
     """
     started = time.monotonic()
+    garbage.defer()
     await asyncio.gather(*(partition.writer.open() for partition in partitions))
     failpoints.hit("after_fence")
     admin = clients.admin(config)

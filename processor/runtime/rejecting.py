@@ -38,6 +38,7 @@ def rejected_record(record: Record, rejection: Rejection, limit_bytes: int) -> E
         return key, value, original + reasons
     digest = hashlib.sha256(value or b"").hexdigest()
     omitted = f"value of {len(value or b'')} bytes, sha256 {digest}; original headers left out"
-    if len(key or b"") > limit_bytes // 2:
-        key, omitted = None, f"key of {len(key)} bytes; {omitted}"
+    if key is not None and len(key) > limit_bytes // 2:
+        omitted = f"key of {len(key)} bytes; {omitted}"
+        key = None
     return key, None, [*reasons, ("orderhalt_omitted", omitted.encode())]

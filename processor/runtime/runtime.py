@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from processor.runtime import failpoints
 from schemas.topics import INPUT_VALUE_MAX_BYTES, REJECTED_HEADROOM_BYTES
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from processor.runtime.config import RuntimeConfig
     from processor.runtime.partition import Partition
     from processor.runtime.protocol import Machine, MachineFactory, Observer
+
+#: Poll batches between the drain loop and the machines; each holds up to `max_poll_records`.
+_BATCHES_UNDER_WAY: Final = 8
 
 
 class Runtime:
@@ -34,17 +37,38 @@ class Runtime:
         self.epoch = 0
         self.rejected_limit_bytes = INPUT_VALUE_MAX_BYTES + REJECTED_HEADROOM_BYTES
         """What one record of the rejected topic may take; the start check sets the true value."""
+        self._under_way = 0
+        self._room = asyncio.Event()
+
+    async def send_off(self, batch: Batch) -> None:
+        """Mark a batch as on its way through Faust's queues; wait while too many are.
+
+        Faust's own queues stay unbounded in practice: whoever waits for room in one that a rebalance
+        empties is never woken.
+        """
+        batch.runtime, batch.epoch = self, self.epoch
+        while self._under_way >= _BATCHES_UNDER_WAY and batch.epoch == self.epoch:
+            self._room.clear()
+            await self._room.wait()
+        if batch.epoch == self.epoch:
+            self._under_way += 1
 
     async def take(self, batch: Batch) -> None:
         """Apply a batch, then let others run: a topic's queue must not keep the event loop."""
+        if batch.epoch != self.epoch:
+            return
+        self._under_way -= 1
+        self._room.set()
         partition = self.partitions.get(batch.partition)
-        if batch.epoch == self.epoch and partition is not None and partition.active:
+        if partition is not None and partition.active:
             partition.take(batch)
         await asyncio.sleep(0)
 
     def suspend(self) -> None:
         """Apply nothing from now on: the first thing in a rebalance and at the end."""
         self.epoch += 1
+        self._under_way = 0
+        self._room.set()
         for partition in self.partitions.values():
             partition.deactivate()
 

@@ -7,7 +7,7 @@ sees every partition that this worker owns, applied but perhaps not yet committe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from faust.stores.base import Store
 from faust.tables.table import Table as FaustTable
@@ -21,12 +21,13 @@ _READ_ONLY = (
 )
 
 
-class ShardStore(Store):
+class ShardStore(Store[bytes, Any]):
     """The rows of one table, over all partitions of this worker (`store="shard://"`)."""
 
     @property
     def _runtime(self) -> Runtime:
-        return self.app.runtime  # type: ignore[no-any-return]
+        runtime: Runtime = cast("Any", self.app).runtime
+        return runtime
 
     def _refuse_change(self) -> NoReturn:
         raise TypeError(_READ_ONLY.format(table=self.table_name))
@@ -77,7 +78,7 @@ class ShardStore(Store):
         """Do nothing: the changelog is the backup."""
 
 
-class Table(FaustTable):
+class Table(FaustTable[bytes, Any]):
     """A Faust table without changelog messages, sensors and topic declaration of its own."""
 
     async def on_start(self) -> None:

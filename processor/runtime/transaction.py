@@ -37,7 +37,7 @@ from schemas import private
 
 if TYPE_CHECKING:
     from processor.runtime.config import RuntimeConfig
-    from processor.runtime.protocol import Emission, Headers
+    from processor.runtime.protocol import Headers
     from processor.runtime.window import Work
 
 Entry = tuple[bytes | None, bytes | None, "Headers"]
@@ -45,7 +45,7 @@ Entry = tuple[bytes | None, bytes | None, "Headers"]
 
 class _Delivery(NamedTuple):
     topic: str
-    count: int
+    records: int
     future: asyncio.Future[Any]
 
 
@@ -84,7 +84,7 @@ class PartitionWriter:
         ends = {}
         for delivery in deliveries:
             metadata = await delivery.future
-            ends[delivery.topic] = metadata.offset + delivery.count
+            ends[delivery.topic] = metadata.offset + delivery.records
         failpoints.hit("before_end")
         if failpoints.armed("end_in_flight"):
             await self._end_and_maybe_die()
@@ -121,13 +121,14 @@ class PartitionWriter:
         key = private.partition_key(self._partition)
         row = positions_row(work, self.changelog_ends, rows_written)
         by_topic[config.positions] = [(key, private.encode(row), ())]
-        if work.runs or work.quarantined:
+        if work.runs:
             by_topic[config.journal] = [(key, private.encode(journal_record(work)), ())]
         return by_topic
 
     def _batches(self, topic: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Any]]:
         batch = self._producer.create_batch()
-        for key, value, headers in entries:
+        for key, value, sequence in entries:
+            headers = list(sequence)  # aiokafka takes nothing else
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 yield topic, batch
                 batch = self._producer.create_batch()

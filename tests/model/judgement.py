@@ -59,9 +59,11 @@ class Cause:
 
 def line_secured_at(order: Order, line: Line) -> datetime | None:
     """Find the earliest success that secures a line, None if none does."""
-    scopes = {None, line.package_id}
-    covering = [order.transfers[scope] for scope in scopes if scope in order.transfers]
-    return min((t.occurred_at for t in covering if t.status == "succeeded"), default=None)
+    if not order.transfers:
+        return None
+    # A line without package is covered by the whole order's transfer alone: both scopes are None.
+    covering = (order.transfers.get(None), order.transfers.get(line.package_id))
+    return min((t.occurred_at for t in covering if t and t.status == "succeeded"), default=None)
 
 
 def closing(order: Order, placed: OrderPlaced) -> datetime | None:
@@ -102,11 +104,13 @@ def gone_assets(studio: Studio) -> set[Asset]:
 
 def asset_causes(studio: Studio, gone: set[Asset], lines: list[Line]) -> list[Cause]:
     """Find product_missing, photos_missing and package_missing of unsecured lines."""
-    missing = {line.line_id: assets_of(line) & gone for line in lines}
+    if not gone:
+        return []
+    hits = [(line.line_id, *asset) for line in lines for asset in assets_of(line) & gone]
     causes = []
     for asset_type, code in ASSET_CODES.items():
-        line_ids = [i for i, assets in missing.items() if any(t == asset_type for t, _ in assets)]
-        ids = {i for assets in missing.values() for t, i in assets if t == asset_type}
+        line_ids = {line_id for line_id, kind, _ in hits if kind == asset_type}
+        ids = {asset_id for _, kind, asset_id in hits if kind == asset_type}
         if ids:
             subjects = tuple(_asset_subject(studio, (asset_type, i)) for i in sorted(ids))
             causes.append(Cause(code, tuple(sorted(line_ids)), subjects))
@@ -226,7 +230,8 @@ def judge(studio: Studio) -> dict[str, list[Cause]]:
     assets: dict[str, list[Cause]] = {}
     transfers: dict[str, list[Cause]] = {}
     for order_id, order, placed in placed_orders(studio):
-        lines = unsecured_lines(order, placed) if is_in_flight(order, placed) else []
+        # Not cancelled and a line not secured: in flight. Of a closed order no line is left here.
+        lines = [] if is_cancelled(order) else unsecured_lines(order, placed)
         assets[order_id] = asset_causes(studio, gone, lines)
         transfers[order_id] = transfer_cause(order_id, order, lines)
     asset_missing = {order_id for order_id, causes in assets.items() if causes}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -29,9 +30,10 @@ class Origin:
         return f"/orderhalt/{self.prefix}" if self.prefix else "/orderhalt"
 
 
+@lru_cache(maxsize=4096)
 def instant(value: datetime) -> str:
     """Write an instant in UTC as `YYYY-MM-DDThh:mm:ss.ffffffZ`."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def optional_instant(value: datetime | None) -> str | None:

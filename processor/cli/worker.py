@@ -1,0 +1,76 @@
+"""`orderhalt worker`: one process of the consumer group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from processor.cli import options
+
+EPILOG = """
+\b
+Examples:
+  orderhalt worker
+  orderhalt worker --bootstrap-servers kafka1:9092,kafka2:9092 --topic-prefix shop-
+\b
+Start as many as there are cores, up to the number of partitions. Exit codes:
+   0  ended by SIGTERM or Ctrl-C: what was applied is committed
+  69  Kafka cannot be reached at the start
+  70  fail-stop: nothing after the last commit counts; start it again
+  78  refused to start; the message names the remedy
+"""
+
+
+@click.command(name="worker", epilog=EPILOG)
+@options.bootstrap_servers
+@options.topic_prefix
+@options.group_id
+@options.setting(
+    "instance_id",
+    "A name that this worker keeps over restarts: its partitions wait for it (static membership).",
+)
+@options.setting(
+    "commit_interval_ms", "From a window's first change to its transaction [100].", type=int
+)
+@options.setting(
+    "session_timeout_ms", "Without a heartbeat for so long, others take over [6000].", type=int
+)
+@options.setting(
+    "transaction_timeout_ms", "The broker aborts a transaction after this [10000].", type=int
+)
+@options.setting("max_poll_records", "Records per poll [1000].", type=int)
+@options.setting(
+    "one_by_one",
+    "One record per transaction, to find the one that a commit fails on. Slow.",
+    is_flag=True,
+)
+@options.setting("any_partitioner", "Do not check by which partitioner records came.", is_flag=True)
+@options.allow_create_time
+@options.setting("closed_retention_days", "Forget closed orders after this [7].", type=int)
+@options.setting("asset_retention_days", "Forget marks of assets after this [90].", type=int)
+@options.setting(
+    "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", type=int
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    envvar="ORDERHALT_LOG_LEVEL",
+    show_envvar=True,
+    help="How much to say on standard error.",
+)
+def command(log_level: str, **given: Any) -> None:
+    """Run one worker of the consumer group, until SIGTERM or Ctrl-C.
+
+    Takes its share of the partitions, applies the events of the input topics and writes what is
+    halted to order-halted, each event exactly once.
+    """
+    settings = options.settings(**given)
+    options.log_to_stderr(log_level)
+    # Imported here: Faust takes its time, and a wrong option should not.
+    from processor.app import create_app
+    from processor.runtime.worker import run
+
+    run(create_app(settings))
