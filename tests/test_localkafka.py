@@ -149,6 +149,8 @@ def test_a_port_in_use_is_an_error_with_the_remedy() -> None:
         broker = LocalKafka(port=listener.getsockname()[1])
         with pytest.raises(LocalKafkaError, match=r"in use.*port 0 picks a free one"):
             broker.start()
+    with pytest.raises(LocalKafkaError, match="has not been started"):
+        _ = broker.directory  # nothing is left of the attempt
 
 
 def test_a_broker_that_ends_shows_the_end_of_its_log(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def command(port: int, data_dir: Path | None) -> None:
     asked_to_end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_end.set())
-    kafka = LocalKafka(port=port, data_dir=data_dir)
+    kafka = LocalKafka(port=port, data_dir=data_dir, quick_start=False)
     click.echo("Starting Apache Kafka …", err=True)
     try:
         kafka.start()

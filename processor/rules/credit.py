@@ -84,6 +84,7 @@ class Account:
         self.changed = False
         """Whether `fund` has something to do."""
         self._sums: dict[str, Sums] | None = None
+        """What `sums` says, until something changes."""
 
     # ---- what changes it
 
@@ -99,7 +100,8 @@ class Account:
         self.exposure += cost
         if short:
             self.short.add(order_id)
-        self._touch()
+        self.changed = True
+        self._sums = None
 
     def dequeue(self, order_id: str) -> None:
         """Take an order out of the queue, if it is in it."""
@@ -111,14 +113,16 @@ class Account:
         del self.queue[at]
         self.exposure -= entry.cost
         self.short.discard(order_id)
-        self._touch()
+        self.changed = True
+        self._sums = None
 
     def set_missing(self, order_id: str, missing: bool) -> None:
         """Note whether an asset of an order of the queue is missing; others have no place here."""
         entry = self.entries.get(order_id)
         if entry is not None and entry.missing != missing:
             entry.missing = missing
-            self._touch()
+            self.changed = True
+            self._sums = None
 
     def add_secured(self, closing: int, order_id: str, cost: int) -> None:
         """Count the cost of an order that is secured entirely."""
@@ -129,7 +133,8 @@ class Account:
             insort(self.secured, item)
         if closing > self.contained_until:
             self.spent += cost
-            self._touch()
+            self.changed = True
+            self._sums = None
 
     def remove_secured(self, closing: int, order_id: str, cost: int) -> None:
         """Count it no longer: it was listed, cancelled, amended or forgotten."""
@@ -138,7 +143,8 @@ class Account:
         del self.secured[at]
         if closing > self.contained_until:
             self.spent -= cost
-            self._touch()
+            self.changed = True
+            self._sums = None
 
     def set_balance(self, balance: Balance | None) -> None:
         """Take the balance as kept."""
@@ -150,14 +156,11 @@ class Account:
             cost = sum([cost for _, _, cost in between])
             self.spent += -cost if until > self.contained_until else cost
             self.contained_until = until
-        self._touch()
+        self.changed = True
+        self._sums = None
 
     def _after(self, closing: int) -> int:
         return bisect_right(self.secured, closing, key=_closing)
-
-    def _touch(self) -> None:
-        self.changed = True
-        self._sums = None
 
     # ---- what it says
 

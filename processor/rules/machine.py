@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from processor.rules import loading
 from processor.rules.changes import ChangedRow
 from processor.rules.forgetting import Retention
 from processor.rules.rows import (
@@ -106,16 +107,16 @@ class Machine:
         if table == "orders":
             if len(ids) == 1:
                 order = None if value is None else decode(Order, table, value)
-                shard.replace_order(studio_id, ids[0], order)
+                loading.replace_order(shard, studio_id, ids[0], order)
             else:
                 transfer = None if value is None else decode(Transfer, table, value)
-                shard.replace_transfer(studio_id, ids[0], ids[1] or None, transfer)
+                loading.replace_transfer(shard, studio_id, ids[0], ids[1] or None, transfer)
         elif table == "balances":
             balance = None if value is None else decode(Balance, table, value)
-            shard.replace_balance(studio_id, ids[0], balance)
+            loading.replace_balance(shard, studio_id, ids[0], balance)
         else:
             mark = None if value is None else decode(Mark, table, value)
-            shard.replace_mark(ASSET_TABLES.index(table), studio_id, ids[0], mark)
+            loading.replace_mark(shard, ASSET_TABLES.index(table), studio_id, ids[0], mark)
 
     def checkpoint(self) -> bytes:
         """Give what `resume` needs besides the rows."""
@@ -138,7 +139,7 @@ class Machine:
                 "newer release, or restore the topics from before its start."
             )
         self.shard.partition_time = made_with.partition_time
-        differing = self.shard.settle_in()
+        differing = loading.settle_in(self.shard)
         if made_with.rules_version != RULES_VERSION:
             return self.shard.rejudge(RULES_VERSION)
         assert not differing, f"credit of {len(differing)} orders differs under the same rules"

@@ -22,7 +22,6 @@ from processor.rules.judge import (
     CREDIT,
     IN_FLIGHT,
     PACKAGE,
-    UNPLACED,
     Finding,
     Phase,
     find_reasons,
@@ -33,13 +32,13 @@ from processor.rules.rows import (
     FORMAT,
     INLINE_TRANSFERS,
     NEW_ORDER,
-    Balance,
     Halt,
-    Mark,
     Order,
+    Placed,
+    Standing,
     Transfer,
 )
-from processor.rules.studio import Studio, with_transfers
+from processor.rules.studio import Studio
 from schemas import events
 from schemas.errors import Rejection, RejectionCode
 from schemas.halted import Emission
@@ -110,13 +109,14 @@ class Shard:
         studio = self.studios.get(event.studio_id)
         if studio is None:
             studio = self._meet(event.studio_id)
-        timestamp = at.timestamp_ms
-        now = self.partition_time
-        if (now is None or timestamp > now) and type(event) is events.OrderPlaced:
-            self.partition_time = now = timestamp
-        touched = timestamp if now is None or timestamp > now else now
+        kind = type(event)
+        now, touched = self.partition_time, at.timestamp_ms
+        if now is not None and touched <= now:
+            touched = now
+        elif kind is events.OrderPlaced:
+            self.partition_time = now = touched
         judged: Judged = {}
-        self._apply[type(event)](studio, event, touched, judged)
+        self._apply[kind](studio, event, touched, judged)
         emitted = self._conclude(studio, judged, event, at)
         if studio.released_marks:
             self.forgetting.watch_released(studio)
@@ -147,15 +147,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         placed = facts.merge_placed(old.placed, event)
-        new = Order(
-            FORMAT,
-            max(touched, old.touched_ms),
-            placed or old.placed,
-            old.standing,
-            old.transfers,
-            old.settled,
-            old.halt,
-        )
+        new = _amend(old, touched, placed or old.placed, old.standing, old.transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _standing_changed(
@@ -169,15 +161,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         standing = facts.merge_standing(old.standing, event)
-        new = Order(
-            FORMAT,
-            max(touched, old.touched_ms),
-            old.placed,
-            standing or old.standing,
-            old.transfers,
-            old.settled,
-            old.halt,
-        )
+        new = _amend(old, touched, old.placed, standing or old.standing, old.transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _lab_transfer(
@@ -193,15 +177,7 @@ class Shard:
         transfers, at = _merge_transfers(old.transfers, event)
         if at >= INLINE_TRANSFERS:
             self.changes.transfer(studio, event.order_id, event.package_id)
-        new = Order(
-            FORMAT,
-            max(touched, old.touched_ms),
-            old.placed,
-            old.standing,
-            transfers,
-            old.settled,
-            old.halt,
-        )
+        new = _amend(old, touched, old.placed, old.standing, transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _replace_order(
@@ -276,15 +252,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         listed = old.settled if currency in old.settled else (*old.settled, currency)
-        new = Order(
-            FORMAT,
-            max(touched, old.touched_ms),
-            old.placed,
-            old.standing,
-            old.transfers,
-            listed,
-            old.halt,
-        )
+        new = _amend(old, touched, old.placed, old.standing, old.transfers, listed)
         self._replace_order(studio, order_id, old, new, judged)
 
     # ---- judgement
@@ -353,73 +321,19 @@ class Shard:
             emitted += self._conclude(studio, judged, None, at)
         return emitted
 
-    # ---- rows, one at a time (recovery, replay, replicas)
 
-    def replace_order(self, studio_id: str, order_id: str, row: Order | None) -> None:
-        """Take an order's row as it stands in the changelog; None where it is gone."""
-        studio = self._studio(studio_id)
-        old = studio.order(order_id)
-        if row is not None and row.forgotten_ms is None:
-            loose = studio.loose_transfers.pop(order_id, {})
-            apart = old.transfers[INLINE_TRANSFERS:] if old is not None else ()
-            if loose or apart:
-                row = with_transfers(row, (*row.transfers, *apart, *loose.values()))
-        before = UNPLACED if old is None else phase_of(old)
-        phase = UNPLACED if row is None else phase_of(row)
-        studio.put_order(order_id, old, before, row, phase)
-        if row is None:
-            self._drop_if_empty(studio)
-        elif row.forgotten_ms is not None:
-            self.forgetting.watch_forgotten(row.forgotten_ms, studio_id, order_id)
-        elif phase is not IN_FLIGHT:
-            self.forgetting.watch_order(row.touched_ms, studio_id, order_id)
-
-    def replace_transfer(
-        self, studio_id: str, order_id: str, scope: str | None, row: Transfer | None
-    ) -> None:
-        """Take a transfer that has a row of its own."""
-        studio = self._studio(studio_id)
-        studio.put_transfer(order_id, scope, row)
-        self._drop_if_empty(studio)
-
-    def replace_mark(self, table: int, studio_id: str, asset: str, row: Mark | None) -> None:
-        """Take the mark of an asset."""
-        studio = self._studio(studio_id)
-        if row is None:
-            studio.marks[table].pop(asset, None)
-            self._drop_if_empty(studio)
-        else:
-            studio.marks[table][asset] = row
-            self.forgetting.watch_marks(row.touched_ms, table, studio_id, (asset,))
-
-    def replace_balance(self, studio_id: str, currency: str, row: Balance | None) -> None:
-        """Take the balance of an account."""
-        studio = self._studio(studio_id)
-        studio.account(currency).set_balance(row)
-        self._drop_if_empty(studio)
-
-    def _studio(self, studio_id: str) -> Studio:
-        studio = self.studios.get(studio_id)
-        if studio is None:
-            studio = self.studios[studio_id] = Studio(studio_id)
-        return studio
-
-    def _drop_if_empty(self, studio: Studio) -> None:
-        if studio.empty:
-            del self.studios[studio.id]
-
-    def settle_in(self) -> list[tuple[str, str]]:
-        """Check, once all rows are there, that they are what these rules made.
-
-        Gives the (studio_id, order_id) whose credit the rules now see otherwise: none, unless the
-        rules have changed since the rows were written.
-        """
-        return [
-            (studio.id, order_id)
-            for studio in self.studios.values()
-            for account in studio.accounts.values()
-            for order_id in account.fund()
-        ]
+def _amend(
+    old: Order,
+    touched: int,
+    placed: Placed | None,
+    standing: Standing | None,
+    transfers: tuple[Transfer, ...],
+    settled: tuple[str, ...],
+) -> Order:
+    """Give an order's row with an event merged in; its age never counts from earlier than before."""
+    return Order(
+        FORMAT, max(touched, old.touched_ms), placed, standing, transfers, settled, old.halt
+    )
 
 
 def _merge_transfers(

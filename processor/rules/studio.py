@@ -193,12 +193,11 @@ class Studio:
         for line in lines:
             _remove_user(products, line.product_id, order_id)
             for photo in line.photo_ids:
-                if photo in photos:
-                    # Nearly always this order alone.
-                    user = photos.pop(photo)
-                    if user != order_id:
-                        photos[photo] = user
-                        _remove_user(photos, photo, order_id)
+                user = photos.pop(photo, order_id)
+                if user != order_id:
+                    # Others refer to it too, which is rare.
+                    photos[photo] = user
+                    _remove_user(photos, photo, order_id)
             if line.package_id is not None:
                 _remove_user(packages, line.package_id, order_id)
         if released and self.has_held_marks:

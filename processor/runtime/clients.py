@@ -23,7 +23,7 @@ _RETRY_BACKOFF_MS = 20
 _BATCH_BYTES = 512 * 1024
 #: How long the broker holds back an empty answer. It delays what was sought or resumed meanwhile,
 #: and every answer costs CPU in an idle worker.
-_FETCH_MAX_WAIT_MS = 250
+_FETCH_MAX_WAIT_MS = 500
 
 
 def bootstrap(config: RuntimeConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Settings:
     studios: int = 50
     """How many studios; by Zipf's law the first has far more orders than the last."""
     events_per_second: float = 100.0
-    """Of virtual time, on average."""
+    """Of virtual time, on average, once the first orders are through: the world begins empty."""
     orders_in_flight: int = 500
     """How many orders are on their way at a time, on average. With the rate it sets how long an
     order takes, so a log of any rate shows orders from beginning to end."""
