@@ -7,6 +7,7 @@ what is drained cannot change under the transaction that carries it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from processor.rules.rows import ASSET_TABLES, INLINE_TRANSFERS, Mark, Order, encode
 from processor.rules.studio import Studio, with_transfers
@@ -15,33 +16,34 @@ from schemas.partitioning import join_key
 ChangedRow = tuple[str, bytes, bytes | None]
 """One record for a changelog: table, key, and value or None for a tombstone."""
 
+# What a changed row is of; below them the positions of the asset tables.
+_ORDER: Final = len(ASSET_TABLES)
+_TRANSFER: Final = _ORDER + 1
+_BALANCE: Final = _ORDER + 2
+
+_Row = tuple[int, Studio, str, str | None]
+"""(kind, studio, id, scope of a transfer that has a row of its own)."""
+
 
 class Changes:
-    """The keys of changed rows; their values are read when they are drained."""
+    """The changed rows by what they are of; their values are read when they are drained."""
 
-    __slots__ = ("_balances", "_marks", "_orders", "_transfers")
+    __slots__ = ("_rows",)
 
     def __init__(self) -> None:
-        self._orders: dict[tuple[Studio, str], None] = {}
-        self._transfers: dict[tuple[Studio, str, str | None], None] = {}
-        self._marks: tuple[dict[tuple[Studio, str], None], ...] = ({}, {}, {})
-        self._balances: dict[tuple[Studio, str], None] = {}
+        # A dict for its order: what is drained must not depend on hashes.
+        self._rows: dict[_Row, None] = {}
 
     def __len__(self) -> int:
-        return (
-            len(self._orders)
-            + len(self._transfers)
-            + sum(map(len, self._marks))
-            + len(self._balances)
-        )
+        return len(self._rows)
 
     def order(self, studio: Studio, order_id: str) -> None:
         """Note that an order's row has changed."""
-        self._orders[studio, order_id] = None
+        self._rows[_ORDER, studio, order_id, None] = None
 
     def transfer(self, studio: Studio, order_id: str, scope: str | None) -> None:
         """Note that a transfer with a row of its own has changed."""
-        self._transfers[studio, order_id, scope] = None
+        self._rows[_TRANSFER, studio, order_id, scope] = None
 
     def transfers_of(self, studio: Studio, order_id: str, order: Order) -> None:
         """Note that all transfers with rows of their own have changed."""
@@ -50,39 +52,39 @@ class Changes:
 
     def mark(self, studio: Studio, table: int, asset: str) -> None:
         """Note that the mark of an asset has changed."""
-        self._marks[table][studio, asset] = None
+        self._rows[table, studio, asset, None] = None
 
     def balance(self, studio: Studio, currency: str) -> None:
         """Note that a balance has changed."""
-        self._balances[studio, currency] = None
+        self._rows[_BALANCE, studio, currency, None] = None
 
     def drain(self) -> Iterator[ChangedRow]:
         """Give every changed row once, and forget that it changed. Take them all at once."""
-        for studio, order_id in self._orders:
-            key = _key(studio, join_key(order_id))
-            yield ("orders", key, _encode_order(studio, order_id))
-        for studio, order_id, scope in self._transfers:
-            yield _transfer_row(studio, order_id, scope)
-        for table, marks in enumerate(self._marks):
-            yield from _encode_marks(table, marks)
-        for studio, currency in self._balances:
-            account = studio.accounts.get(currency)
-            row = account.balance if account is not None else None
-            value = encode(row) if row is not None else None
-            yield ("balances", _key(studio, currency), value)
-        self.clear()
+        # The assets of one event share their mark, which is then encoded once.
+        last: Mark | None = None
+        encoded: bytes | None = None
+        for kind, studio, item, scope in self._rows:
+            key = (studio.key_prefix + join_key(item)).encode()
+            if kind == _ORDER:
+                yield "orders", key, _encode_order(studio, item)
+            elif kind < _ORDER:
+                mark = studio.marks[kind].get(item)
+                if mark is None or mark is not last:
+                    last, encoded = mark, None if mark is None else encode(mark)
+                yield ASSET_TABLES[kind], key, encoded
+            elif kind == _BALANCE:
+                account = studio.accounts.get(item)
+                balance = None if account is None else account.balance
+                yield "balances", key, None if balance is None else encode(balance)
+            else:
+                # The whole order's transfer, where it came so late, has an empty package id.
+                key += b"/" + join_key(scope or "").encode()
+                yield "orders", key, _encode_transfer(studio, item, scope)
+        self._rows.clear()
 
     def clear(self) -> None:
         """Forget what changed."""
-        self._orders.clear()
-        self._transfers.clear()
-        for marks in self._marks:
-            marks.clear()
-        self._balances.clear()
-
-
-def _key(studio: Studio, rest: str) -> bytes:
-    return (studio.key_prefix + rest).encode()
+        self._rows.clear()
 
 
 def _encode_order(studio: Studio, order_id: str) -> bytes | None:
@@ -96,24 +98,9 @@ def _encode_order(studio: Studio, order_id: str) -> bytes | None:
     return value
 
 
-def _transfer_row(studio: Studio, order_id: str, scope: str | None) -> ChangedRow:
-    # The whole order's transfer, where it came so late, takes the place of an empty package id.
-    key = _key(studio, join_key(order_id, scope or ""))
+def _encode_transfer(studio: Studio, order_id: str, scope: str | None) -> bytes | None:
     order = studio.order(order_id)
     for transfer in order.transfers[INLINE_TRANSFERS:] if order is not None else ():
         if transfer.package_id == scope:
-            return ("orders", key, encode(transfer))
-    return ("orders", key, None)
-
-
-def _encode_marks(table: int, marks: dict[tuple[Studio, str], None]) -> Iterator[ChangedRow]:
-    """Encode the mark that the assets of one event share only once."""
-    last: Mark | None = None
-    value: bytes | None = None
-    name = ASSET_TABLES[table]
-    for studio, asset in marks:
-        mark = studio.marks[table].get(asset)
-        if mark is not last:
-            value = encode(mark) if mark is not None else None
-            last = mark
-        yield (name, _key(studio, join_key(asset)), value)
+            return encode(transfer)
+    return None
