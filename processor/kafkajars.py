@@ -23,6 +23,9 @@ from typing import Final, NoReturn
 KAFKA_VERSION: Final = "4.3.1"
 COORDINATES: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 
+#: What to say to whoever waits for a start.
+FIRST_TIME: Final = " (the first time its jars are fetched, up to a minute)"
+
 _JARS: Final = Path(__file__).with_name("kafka-jars.sha256")
 
 

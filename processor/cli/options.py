@@ -6,8 +6,6 @@ list of them.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -55,18 +53,3 @@ def stop(message: str, code: int = 1) -> NoReturn:
     """End the command with a message on standard error."""
     click.echo(message, err=True)
     raise SystemExit(code)
-
-
-def log_to_stderr(level: str) -> None:
-    """Log our own words at `level`, and of the libraries only what needs somebody's attention."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    logging.getLogger("processor").setLevel(level.upper())
-    for library in ("aiokafka", "faust", "mode"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    # Faust's services log their every start and stop under the name of the module of their class.
-    for module in ("app", "tables", "transport"):
-        logging.getLogger(f"processor.runtime.{module}").setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from processor.cli import options
+from processor.cli import logs, options
 
 EPILOG = """
 \b
@@ -68,7 +68,7 @@ def command(log_level: str, **given: Any) -> None:
     halted to order-halted, each event exactly once.
     """
     settings = options.settings(**given)
-    options.log_to_stderr(log_level)
+    logs.to_stderr(log_level)
     # Imported here: Faust takes its time, and a wrong option should not.
     from processor.app import create_app
     from processor.runtime.worker import run

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLOURS: Final = dict(zip(PRECEDENCE, ("magenta", "red", "yellow", "cyan", "blue"), strict=True))
 #: Lines that everything but the news takes.
-_FIXED_LINES: Final = 15
+_FIXED_LINES: Final = 18
 _LEAST_NEWS: Final = 4
 
 
@@ -28,7 +27,9 @@ def draw(board: Board, processes: str, seconds: float, lines: int) -> Renderable
     """Draw the board for a terminal of so many lines."""
     header = Text.assemble(("orderhalt demo", "bold"), f"   {seconds:,.0f} s   {processes}")
     footer = Text("Ctrl-C ends it all. Try kill -9 on a worker: nothing is lost.", style="dim")
-    tables = Columns([_reasons(board), _figures(board)], padding=(0, 4))
+    header.no_wrap = footer.no_wrap = True
+    tables = Table.grid(padding=(0, 1))  # side by side, however narrow
+    tables.add_row(_reasons(board), _figures(board))
     return Group(header, tables, _news(board, max(_LEAST_NEWS, lines - _FIXED_LINES)), footer)
 
 
@@ -47,16 +48,16 @@ def _reasons(board: Board) -> Table:
 
 def _figures(board: Board) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Figures", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     table.add_row("events applied", f"{board.applied:,}")
     table.add_row("events/s", f"{board.events_per_second:,.0f}")
     table.add_row("not applied yet", f"{board.lag:,}")
     delay = board.delay
     shown = f"{delay.median_ms:,.0f} / {delay.p95_ms:,.0f} ms" if delay else "…"
-    table.add_row("event to halt, median / p95", shown)
+    table.add_row("delay, median / p95", shown)
     for status in (Status.RELEASED, Status.CANCELLED, Status.TRANSFERRED):
-        table.add_row(f"halts that ended: {status}", f"{board.ended[status]:,}")
+        table.add_row(f"ended: {status}", f"{board.ended[status]:,}")
     return table
 
 

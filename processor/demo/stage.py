@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from processor import topicadmin
 from processor.config import ENV_PREFIX, load
+from processor.kafkajars import FIRST_TIME
 from processor.localkafka import LocalKafka
 from processor.watchdog import Watchdog
 
@@ -77,7 +78,7 @@ class Stage:
 
     def _start(self) -> None:
         plan = self._plan
-        self._say("Starting a local Apache Kafka …")
+        self._say(f"Starting a local Apache Kafka{FIRST_TIME} …")
         self._kafka.start()
         self._say(f"Kafka is ready at {self.bootstrap_servers}. Creating topics …")
         settings = load(bootstrap_servers=self.bootstrap_servers, topic_prefix="", group_id="")

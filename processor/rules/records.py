@@ -15,7 +15,6 @@ from schemas.events import Money
 from schemas.halted import (
     LISTED_MAX,
     CausedBy,
-    Credit,
     Emission,
     EndedReason,
     FailedTransfer,
@@ -176,7 +175,7 @@ def _reason(
         subject_count=subject_count,
         restorable_until=_instant(restorable),
         actions=actions(code, paid=placed.paid, restorable=restorable is not None),
-        credit=_credit(order_id, placed, account) if finding.code == CREDIT else UNSET,
+        credit=account.sums(order_id) if finding.code == CREDIT and account is not None else UNSET,
         transfers=tuple([_transfer(x) for x in finding.transfers[:LISTED_MAX]])
         if is_transfer
         else UNSET,
@@ -214,22 +213,6 @@ def _transfer(transfer: Transfer) -> FailedTransfer:
         transfer.attempt,
         transfer.lab_id,
         None if transfer.error is None else TransferError(*transfer.error),
-    )
-
-
-def _credit(order_id: str, placed: Placed, account: Account | None) -> Credit:
-    assert account is not None and account.balance is not None
-    limit = account.balance.credit_limit_minor
-    assert limit is not None, "credit is checked where there is a limit"
-    sums = account.sums(order_id)
-    return Credit(
-        currency=placed.currency,
-        cost_minor=placed.cost_minor,
-        balance_minor=account.balance.balance_minor,
-        credit_limit_minor=limit,
-        available_minor=sums.available,
-        shortfall_minor=placed.cost_minor - sums.available,
-        top_up_minor=sums.top_up,
     )
 
 

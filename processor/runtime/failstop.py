@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from schemas.errors import StateRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 #: Kafka cannot be reached at the start: try again later.
 EXIT_UNAVAILABLE: Final = 69
@@ -27,6 +27,12 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_FAILSTOP: Final = 70
 #: The state or the topics must not be used as they are: somebody has to do something first.
 EXIT_REFUSED: Final = 78
+
+
+#: Leaves the consumer group; set while there is a consumer. A member that dies without leaving blocks
+#: the group until its session times out, for all partitions, as soon as another member joins.
+leave_group: Callable[[float], None] | None = None
+_LEAVE_SECONDS: Final = 1.0
 
 
 class KafkaUnavailable(Exception):
@@ -58,10 +64,25 @@ def stop(
 ) -> NoReturn:
     """Say why and end the process without committing anything. May be called from any thread."""
     message = describe(what, code=code, where=where, remedy=remedy, error=error)
+    _leave_group_quietly()
     logging.shutdown()
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
     os._exit(code)
+
+
+def _leave_group_quietly() -> None:
+    """Leave the consumer group, if that can be done while the event loop stands still.
+
+    It runs in the consumer's thread. From there, or from any other thread, it must not be waited for:
+    the event loop would go on and could commit.
+    """
+    if leave_group is None or threading.current_thread() is not threading.main_thread():
+        return
+    try:
+        leave_group(_LEAVE_SECONDS)
+    except Exception:  # noqa: BLE001 - these are last words, and leaving is a courtesy
+        return
 
 
 def refuse(refusal: StateRefused) -> NoReturn:

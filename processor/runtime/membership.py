@@ -84,7 +84,9 @@ class Membership:
         runtime = self._runtime
         partitions = [self._new_partition(number) for number in numbers]
         try:
-            await recovery.recover(runtime.config, partitions, self._consumer.keep_alive)
+            await recovery.recover(
+                runtime.config, partitions, runtime.observer, self._consumer.keep_alive
+            )
         except asyncio.CancelledError:
             await asyncio.gather(*(partition.writer.close() for partition in partitions))
             raise

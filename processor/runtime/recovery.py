@@ -30,6 +30,7 @@ from processor.runtime import clients, failpoints, garbage
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import Partition
 from processor.runtime.positions import Found, starting_offsets
+from processor.runtime.protocol import Observer
 from schemas import private
 from schemas.errors import StateRefused
 
@@ -53,7 +54,10 @@ class _Loading:
 
 
 async def recover(
-    config: RuntimeConfig, partitions: list[Partition], keep_alive: Callable[[], Awaitable[None]]
+    config: RuntimeConfig,
+    partitions: list[Partition],
+    observer: Observer,
+    keep_alive: Callable[[], Awaitable[None]],
 ) -> None:
     """Fill the new `partitions`; raises StateRefused with the remedy where that must not be done.
 
@@ -71,11 +75,11 @@ async def recover(
         rows = await recovery.run()
     finally:
         await asyncio.gather(admin.close(), committed.stop(), raw.stop())
+    seconds = time.monotonic() - started
+    for number, count in rows.items():
+        observer.recovered(number, count, seconds)
     log.info(
-        "Recovered partitions %s: %d rows in %.2f s",
-        [partition.number for partition in partitions],
-        rows,
-        time.monotonic() - started,
+        "Recovered partitions %s: %d rows in %.2f s", sorted(rows), sum(rows.values()), seconds
     )
 
 
@@ -107,8 +111,8 @@ class _Recovery:
         self._positions = [TopicPartition(config.positions, p) for p in numbers]
         self._private = [*self._tables, *self._positions]
 
-    async def run(self) -> int:
-        """Take bounds, load, check, resume; return the number of rows."""
+    async def run(self) -> dict[int, int]:
+        """Take bounds, load, check, resume; return the number of rows per partition."""
         everything = [*self._private, *self._inputs]
         for consumer in (self._committed, self._raw):
             # Assigned at once, aiokafka asks for the metadata of all topics in one request.
@@ -117,11 +121,11 @@ class _Recovery:
         starts = await self._raw.beginning_offsets(everything)
         input_ends = await self._raw.end_offsets(self._inputs)
         ends = await self._stable_ends()
-        rows = await self._load(ends)
+        await self._load(ends)
         group = await self._group_offsets()
         for loading in self._loading.values():
             self._resume(loading, starts, ends, input_ends, group)
-        return rows
+        return {p: sum(loading.rows_read.values()) for p, loading in self._loading.items()}
 
     async def _stable_ends(self) -> Offsets:
         """Return the ends of the private topics once no transaction is open in them."""
@@ -137,8 +141,8 @@ class _Recovery:
                 raise _hanging_transaction(hanging, stable)
             await asyncio.sleep(0.1)
 
-    async def _load(self, ends: Offsets) -> int:
-        consumer, total = self._committed, 0
+    async def _load(self, ends: Offsets) -> None:
+        consumer = self._committed
         await consumer.seek_to_beginning(*self._private)
         waiting = {tp for tp in self._private if ends[tp] > await consumer.position(tp)}
         consumer.resume(*self._private)
@@ -147,12 +151,10 @@ class _Recovery:
             failpoints.hit("in_load")
             for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
                 self._take(tp, records)
-                total += len(records)
             waiting = {tp for tp in waiting if ends[tp] > await consumer.position(tp)}
             if time.monotonic() > alive + _KEEP_ALIVE_SECONDS:
                 alive = time.monotonic()
                 await self._keep_alive()
-        return total
 
     def _take(self, tp: TopicPartition, records: list[Any]) -> None:
         loading = self._loading[tp.partition]

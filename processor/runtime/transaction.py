@@ -16,6 +16,12 @@ The steps of `PartitionWriter.commit`, and what is true when the process dies ri
    finds rows, positions and offsets of this transaction together. Before that moment, none of it
    counts.
 
+Steps 2, 3 and 5 ask the coordinators for something, and aiokafka repeats a question whose answer is
+lost with its connection. The protocol version that it speaks cannot tell a late first question from
+one that belongs to the next transaction of the same producer: a late EndTxn could end that one
+halfway, a late offset commit could set its offsets back. So such a question is never repeated
+(`_never_repeated`); with the process its producer epoch ends, and late questions are refused.
+
 A transaction that fails, or takes longer than 0.8 of the transaction timeout, ends the process
 (`failstop`): whether it counted is then for the next owner to find out. A worker that lost its
 partition without noticing was fenced by the new owner's InitProducerId (one transactional id a
@@ -26,11 +32,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
 
 from processor.runtime import clients, failpoints
 from schemas import private
@@ -40,7 +53,20 @@ if TYPE_CHECKING:
     from processor.runtime.protocol import Headers
     from processor.runtime.window import Work
 
+#: Requests to a coordinator on behalf of a transaction. Produce requests are not among them: they
+#: carry sequence numbers, and a repeated one is recognised.
+_COORDINATION: Final = (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
+
 Entry = tuple[bytes | None, bytes | None, "Headers"]
+
+
+class AnswerLost(Exception):
+    """Whether a coordinator has done what it was asked is unknown, and must not be asked again."""
 
 
 class _Delivery(NamedTuple):
@@ -56,6 +82,7 @@ class PartitionWriter:
         self._config = config
         self._partition = partition
         self._producer = clients.transactional_producer(config, partition)
+        self._producer.client.send = _never_repeated(self._producer.client.send)
         self.changelog_ends: dict[str, int] = {}
         """Table → least end offset of its changelog; goes into the positions row."""
 
@@ -141,6 +168,22 @@ class PartitionWriter:
         await asyncio.sleep(random.random() * 0.004)  # noqa: S311 - a test's choice of moment
         failpoints.hit("end_in_flight")
         await ending
+
+
+def _never_repeated(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Turn a lost answer of a coordinator into an error that aiokafka does not retry."""
+
+    async def send_once(node_id: int, request: Any, **kwargs: Any) -> Any:
+        try:
+            return await send(node_id, request, **kwargs)
+        except NodeNotReadyError:
+            raise  # It was never sent.
+        except KafkaError as error:
+            if isinstance(request, _COORDINATION):
+                raise AnswerLost(f"{type(request).__name__}: {error}") from error
+            raise
+
+    return send_once
 
 
 def positions_row(

@@ -74,6 +74,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
         )
 
+    async def on_start(self) -> None:
+        """Start, and let a fail-stop leave the group from now on."""
+        await super().on_start()
+        failstop.leave_group = self._leave_group
+
+    def _leave_group(self, seconds: float) -> None:
+        # Joining again, which aiokafka tries at once, waits for the event loop, which waits here.
+        leaving = self._ensure_consumer()._coordinator._maybe_leave_group()
+        asyncio.run_coroutine_threadsafe(leaving, self.thread_loop).result(seconds)
+
     async def position_at(self, offsets: InputOffsets) -> None:
         """Seek, and expect the next batches there."""
         await self.call_thread(self._position_at, offsets)

@@ -137,7 +137,7 @@ class Malformer:
             b"\xef\xbb\xbf" + value,
             value[:-1] + b',"note":NaN}',
             value[:-1] + b',"note":"\\ud800"}',
-            value[:-1] + b',"note":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+            value[:-1] + b',"note":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         ]
         if not self._text_only:
             values += [value[:-1] + b',"note":"\xff\xfe"}', value.decode().encode("utf-16")]

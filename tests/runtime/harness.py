@@ -7,16 +7,12 @@ workers use, can hide itself.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 from confluent_kafka import (
@@ -32,14 +28,15 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
 from schemas.private import JournalRecord, PositionsRow, decode_journal, decode_positions
 from tests.runtime.toyapp import toy_config
+from tests.support.processes import ROOT, Worker, patiently, wait_until
 
 MEBIBYTE = 1 << 20
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -64,48 +61,6 @@ class Verdict:
             self.problems.append(f"{what}: {len(listed)}, such as {listed[:3]}")
 
 
-class Worker:
-    """One worker process; its standard error is kept in a file."""
-
-    def __init__(self, log_path: Path, environment: Mapping[str, str]) -> None:
-        self.log_path = log_path
-        self._log: IO[bytes] = log_path.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.runtime.toyapp"],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
-
-    def terminate(self, within: float = 10) -> int:
-        self.process.terminate()
-        return self.process.wait(within)
-
-    def wait(self, within: float = 30) -> int:
-        return self.process.wait(within)
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
-
-    def wait_for(self, text: str, within: float = 30) -> None:
-        wait_until(
-            lambda: text in self.log() or not self.running, within, lambda: self.log()[-3000:]
-        )
-        assert text in self.log(), self.log()[-3000:]
-
-
 class Deployment:
     """The topics of one toy deployment, its workers, and the records sent to it."""
 
@@ -119,7 +74,12 @@ class Deployment:
         self.admin = AdminClient({"bootstrap.servers": servers})
         self._directory = directory
         self._producer = Producer(
-            {"bootstrap.servers": servers, "linger.ms": 5, "message.max.bytes": 8 * MEBIBYTE}
+            {
+                "bootstrap.servers": servers,
+                "linger.ms": 5,
+                "message.max.bytes": 8 * MEBIBYTE,
+                "enable.idempotence": True,
+            }
         )
         self.create_topics()
 
@@ -185,6 +145,7 @@ class Deployment:
     def start(self, name: str = "w", **environment: str) -> Worker:
         worker = Worker(
             self._directory / f"{self.prefix}{name}.log",
+            ["-m", "tests.runtime.toyapp"],
             {
                 "TOY_PREFIX": self.prefix,
                 "TOY_BOOTSTRAP": self.servers,
@@ -245,14 +206,13 @@ class Deployment:
     # -- what is there
 
     def ends(self, topic: str) -> dict[int, int]:
-        consumer = self._consumer()
-        try:
-            return {
-                p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
-                for p in range(self.partitions)
-            }
-        finally:
-            consumer.close()
+        latest = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(self.partitions)}
+
+        def ask() -> dict[int, int]:
+            found = self.admin.list_offsets(latest)
+            return {at.partition: future.result(10).offset for at, future in found.items()}
+
+        return patiently(ask)
 
     def committed(self) -> dict[tuple[str, int], int]:
         request = ConsumerGroupTopicPartitions(
@@ -263,18 +223,12 @@ class Deployment:
         return {(at.topic, at.partition): at.offset for at in listed if at.offset >= 0}
 
     def _group_offsets(self, request: ConsumerGroupTopicPartitions) -> list[TopicPartition]:
-        for _ in range(100):
+        def ask() -> list[TopicPartition]:
             future: Any = self.admin.list_consumer_group_offsets([request])[self.config.group_id]
-            try:
-                offsets: list[TopicPartition] = future.result(10).topic_partitions
-            except KafkaException as error:
-                # A fresh broker, or one that has just been restarted, is not ready for groups yet.
-                if "COORDINATOR" not in str(error):
-                    raise
-                time.sleep(0.1)
-            else:
-                return offsets
-        raise AssertionError("the group coordinator does not come up")
+            offsets: list[TopicPartition] = future.result(10).topic_partitions
+            return offsets
+
+        return patiently(ask)
 
     def lag(self) -> int:
         committed = self.committed()
@@ -383,17 +337,3 @@ class Deployment:
                 if committed.get((topic, partition)) != at
             ]
             verdict.check(f"positions of {partition}", differing)
-
-
-def wait_until(
-    condition: Callable[[], bool],
-    within: float,
-    explain: Callable[[], str] = lambda: "",
-    every: float = 0.05,
-) -> None:
-    """Poll for a condition that something else brings about; fail with an explanation."""
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within} s: {explain()}")
-        time.sleep(every)

@@ -13,7 +13,8 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.runtime.failpoints import POINTS
-from tests.runtime.harness import Deployment, wait_until
+from tests.runtime.harness import Deployment
+from tests.support.processes import wait_until
 
 Deploy = Callable[..., Deployment]
 

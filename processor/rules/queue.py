@@ -1,0 +1,222 @@
+"""Who in a queue of orders is funded, at a cost that does not grow with the queue (contract.md §4).
+
+The rule itself is a walk: in order of their turns, an order is short if it costs more than what is
+left, and else takes its cost from it. One change early in the queue shifts what is left for all that
+follow, but rarely so far that anything is decided otherwise. So the queue is cut into blocks, and a
+block remembers, for what was left when it was entered,
+
+    falls   how much less could have been left before the first funded order becomes short
+    rises   how much more, before the first short order is funded
+
+As long as a shift stays within these, the block's decisions stand and the shift passes through it in
+one step. Only blocks that were changed, or that a shift has carried over such an edge, are walked.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+#: A block with more orders is cut in two.
+BLOCK_MAX: Final = 128
+_FAR: Final = 1 << 62
+
+Turn = tuple[bool, int, str]
+"""Place of an order in the queue: (no transfer known, placed_at, order_id)."""
+
+
+class Sums(NamedTuple):
+    """What the check says to one order that is short, in minor units."""
+
+    available: int
+    """What is left at its turn."""
+    before: int
+    """Costs of all before it that have no asset missing, funded or not."""
+
+
+class Entry(Struct, gc=False):
+    """One order of the queue."""
+
+    turn: Turn
+    cost: int
+    missing: bool
+    """A product, photo or package is gone: it cannot be produced and reserves nothing."""
+
+
+class _Block:
+    """Consecutive orders, and what was decided about them."""
+
+    __slots__ = ("changed", "entered", "falls", "left", "rises", "short", "turns", "wanted")
+
+    def __init__(self, turns: list[Turn]) -> None:
+        self.turns = turns
+        self.changed = True
+        self.short: set[str] = set()
+        self.entered = 0
+        """What was left at its first order."""
+        self.left = 0
+        """And after its last."""
+        self.falls = self.rises = _FAR
+        self.wanted = 0
+        """Costs of its orders that have no asset missing."""
+
+    def walk(self, left: int, entries: dict[str, Entry]) -> None:
+        self.entered = left
+        self.changed = False
+        falls = rises = _FAR
+        wanted = 0
+        short = set()
+        for turn in self.turns:
+            entry = entries[turn[2]]
+            cost = entry.cost
+            if cost > left:
+                short.add(turn[2])
+                rises = min(rises, cost - left)
+            else:
+                falls = min(falls, left - cost)
+                if not entry.missing:
+                    left -= cost
+            if not entry.missing:
+                wanted += cost
+        self.short, self.left, self.falls, self.rises = short, left, falls, rises
+        self.wanted = wanted
+
+    def shift(self, by: int) -> bool:
+        """Let more or less be left at the first order; tell whether all decisions stand."""
+        if not -self.falls <= by < self.rises:
+            return False
+        self.entered += by
+        self.left += by
+        self.falls += by
+        self.rises -= by
+        return True
+
+
+class FundingQueue:
+    """The orders that share what is available, in order of their turns."""
+
+    __slots__ = ("_blocks", "entries", "short", "total")
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.total = 0
+        """Costs of all orders."""
+        self.short: set[str] = set()
+        """The orders that are not funded, as of the last `fund`."""
+        self._blocks: list[_Block] = []
+
+    def add(self, turn: Turn, cost: int, *, missing: bool, short: bool) -> None:
+        """Put an order into the queue; `short`: it was not funded when the state was written."""
+        order_id = turn[2]
+        self.entries[order_id] = Entry(turn, cost, missing)
+        self.total += cost
+        blocks = self._blocks
+        if not blocks:
+            blocks.append(_Block([]))
+        at = self._block_of(turn)
+        block = blocks[at]
+        block.changed = True
+        turns = block.turns
+        if turns and turn < turns[-1]:
+            insort(turns, turn)
+        else:
+            turns.append(turn)
+        if short:
+            self.short.add(order_id)
+            block.short.add(order_id)
+        if len(turns) > BLOCK_MAX:
+            self._cut(at)
+
+    def remove(self, order_id: str) -> bool:
+        """Take an order out; tell whether it was there."""
+        entry = self.entries.pop(order_id, None)
+        if entry is None:
+            return False
+        self.total -= entry.cost
+        self.short.discard(order_id)
+        at = self._block_of(entry.turn)
+        block = self._blocks[at]
+        index = bisect_left(block.turns, entry.turn)
+        assert block.turns[index] == entry.turn, "the blocks hold what the entries say"
+        del block.turns[index]
+        block.changed = True
+        block.short.discard(order_id)
+        if not block.turns:
+            del self._blocks[at]
+        return True
+
+    def set_missing(self, order_id: str, missing: bool) -> bool:
+        """Note whether an asset of an order is missing; tell whether that is new."""
+        entry = self.entries.get(order_id)
+        if entry is None or entry.missing == missing:
+            return False
+        entry.missing = missing
+        self._blocks[self._block_of(entry.turn)].changed = True
+        return True
+
+    def fund(self, available: int | None) -> set[str]:
+        """Fund the orders with what is available; give those that are decided otherwise now.
+
+        None: nobody checks, and nobody is short.
+        """
+        if available is None or self.total <= available:
+            # All of them fit: no order needs to be looked at.
+            if not self.short:
+                return set()
+            flipped, self.short = self.short, set()
+            for block in self._blocks:
+                block.changed = True
+                block.short = set()
+            return flipped
+        flipped = set()
+        left = available
+        for block in self._blocks:
+            by = left - block.entered
+            if block.changed or (by and not block.shift(by)):
+                before = block.short
+                block.walk(left, self.entries)
+                if block.short != before:
+                    flipped |= before ^ block.short
+            left = block.left
+        self.short ^= flipped
+        return flipped
+
+    def sums(self, order_id: str) -> Sums:
+        """Give the sums of a short order, as of the last `fund`."""
+        entry = self.entries[order_id]
+        at = self._block_of(entry.turn)
+        block = self._blocks[at]
+        left = block.entered
+        before = sum([earlier.wanted for earlier in self._blocks[:at]])
+        for turn in block.turns:
+            if turn == entry.turn:
+                break
+            earlier = self.entries[turn[2]]
+            if not earlier.missing:
+                before += earlier.cost
+                if earlier.cost <= left:
+                    left -= earlier.cost
+        return Sums(left, before)
+
+    def _block_of(self, turn: Turn) -> int:
+        """Give the block that holds a turn, or into which it belongs."""
+        blocks = self._blocks
+        low, high = 0, len(blocks) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if blocks[middle].turns[-1] < turn:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _cut(self, at: int) -> None:
+        block = self._blocks[at]
+        half = len(block.turns) // 2
+        second = _Block(block.turns[half:])
+        del block.turns[half:]
+        second.short = {turn[2] for turn in second.turns if turn[2] in block.short}
+        block.short -= second.short
+        self._blocks.insert(at + 1, second)

@@ -1,0 +1,1 @@
+"""What several kinds of broker tests share: processes, waiting, and an independent view of Kafka."""
