@@ -26,6 +26,17 @@ class _Watch:
 
     orders: set[str] = field(default_factory=set)
     gone: dict[Asset, Mark] = field(default_factory=dict)
+    aged: bool = False
+    """Something has reached its age, and may go as soon as nothing holds it any more."""
+
+
+@dataclass
+class _Partition:
+    """What is watched of the facts of a partition."""
+
+    studios: dict[str, _Watch] = field(default_factory=dict)
+    due: list[tuple[int, str]] = field(default_factory=list)
+    """A heap of when something of a studio reaches its age, at the earliest."""
 
 
 class SwiftModel(Model):
@@ -33,42 +44,43 @@ class SwiftModel(Model):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._watched: dict[int, dict[str, _Watch]] = {}
-        self._due: dict[int, list[tuple[int, str]]] = {}
-        self._aged: dict[int, set[str]] = {}
+        self._watched: dict[int, _Partition] = {}
 
     def _in_question(self, facts: Facts, studio: Studio, event: Event) -> Studio:
-        watch = self._watched.setdefault(id(facts), {}).setdefault(event.studio_id, _Watch())
+        watched = self._watched.setdefault(id(facts), _Partition())
+        watch = watched.studios.setdefault(event.studio_id, _Watch())
+        named: Iterable[str] = ()
         if isinstance(event, AssetDeleted):
-            _note_marks(watch, studio, ((event.asset_type, asset) for asset in event.asset_ids))
-            named: Iterable[str] = ()
+            assets = ((event.asset_type, asset_id) for asset_id in event.asset_ids)
+            _note_marks(watch, studio, assets)
         elif isinstance(event, BalanceChanged):
             named = studio.orders
         else:
             named = (event.order_id,)
+        if watch.aged:
+            watch.gone = {a: mark for a, mark in watch.gone.items() if a in studio.marks}
+        # What stops to matter with this event may have a last record to emit.
         candidates = watch.orders.union(named)
         watch.orders = {order_id for order_id in candidates if _matters(studio, order_id)}
-        # What has just stopped to matter may have a last record to emit.
         orders = {i: studio.orders[i] for i in candidates if i in studio.orders}
         return Studio(orders, watch.gone, studio.balances, studio.forgotten)
 
-    def _ageing(self, facts: Facts, event: Event) -> Facts:
-        time = facts.partition_time
-        due = self._due.setdefault(id(facts), [])
-        aged = self._aged.setdefault(id(facts), set())
-        retention = self._retention
-        if time is None:
+    def _ageing(self, facts: Facts, event: Event, timestamp: int) -> Facts:
+        watched, retention, now = self._watched[id(facts)], self._retention, facts.partition_time
+        touched = timestamp if now is None else max(now, timestamp)
+        age_ms = retention.asset_ms if isinstance(event, AssetDeleted) else retention.closed_ms
+        heappush(watched.due, (touched + age_ms, event.studio_id))
+        if now is None:
             return facts
-        touched = max([time, *(m.touched for m in _touched(facts.studios[event.studio_id], event))])
-        heappush(due, (touched + retention.closed_ms, event.studio_id))
-        heappush(due, (time + retention.closed_ms, event.studio_id))
-        if isinstance(event, AssetDeleted):
-            heappush(due, (touched + retention.asset_ms, event.studio_id))
-        return Facts(time, {}) if not due and not aged else facts
-
-
-def _touched(studio: Studio, event: Event) -> list[Mark]:
-    return []
+        found = {event.studio_id} if watched.studios[event.studio_id].aged else set()
+        while watched.due and watched.due[0][0] <= now:
+            _, studio_id = heappop(watched.due)
+            watched.studios[studio_id].aged = True
+            found.add(studio_id)
+        for studio_id in found:
+            # An order that goes now leaves its id, which reaches an age of its own.
+            heappush(watched.due, (now + retention.forgotten_ms, studio_id))
+        return Facts(now, {studio_id: facts.studios[studio_id] for studio_id in found})
 
 
 def _note_marks(watch: _Watch, studio: Studio, assets: Iterable[Asset]) -> None:

@@ -75,7 +75,7 @@ class Model:
         emitted = []
         for order_id, order, placed in sorted(placed_orders(studio), key=lambda found: found[0]):
             emitted += emit(origin, order, placed, judged[order_id])
-        for gone in forget(self._ageing(facts, event), self._retention):
+        for gone in forget(self._ageing(facts, event, record.timestamp), self._retention):
             emitted.append(Emitted(order_key(gone.studio_id, gone.order_id), None, {}))
         return emitted
 
@@ -85,7 +85,7 @@ class Model:
         """Return what of the event's studio is judged again: all of it."""
         return studio
 
-    def _ageing(self, facts: Facts, event: Event) -> Facts:
+    def _ageing(self, facts: Facts, event: Event, timestamp: int) -> Facts:
         """Return what is looked through for facts that are old enough to be forgotten: all."""
         return facts
 
