@@ -14,13 +14,13 @@ one step. Only blocks that were changed, or that a shift has carried over such a
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 #: A block with more orders is cut in two.
-BLOCK_MAX: Final = 128
+BLOCK_MAX: Final = 64
 _FAR: Final = 1 << 62
 
 Turn = tuple[bool, int, str]
@@ -41,47 +41,55 @@ class Entry(Struct, gc=False):
 
     turn: Turn
     cost: int
-    missing: bool
-    """A product, photo or package is gone: it cannot be produced and reserves nothing."""
+    reserves: int
+    """Its cost; 0 where a product, photo or package is gone: then it cannot be produced."""
 
 
 class _Block:
     """Consecutive orders, and what was decided about them."""
 
-    __slots__ = ("changed", "entered", "falls", "left", "rises", "short", "turns", "wanted")
+    __slots__ = (
+        "changed",
+        "entered",
+        "entries",
+        "falls",
+        "left",
+        "rises",
+        "short",
+        "turns",
+        "wants",
+    )
 
-    def __init__(self, turns: list[Turn]) -> None:
+    def __init__(self, turns: list[Turn], entries: list[Entry]) -> None:
         self.turns = turns
+        self.entries = entries
+        """By the same positions as `turns`."""
         self.changed = True
-        self.short: set[str] = set()
+        self.short = set[str]()
         self.entered = 0
         """What was left at its first order."""
         self.left = 0
         """And after its last."""
         self.falls = self.rises = _FAR
-        self.wanted = 0
-        """Costs of its orders that have no asset missing."""
+        self.wants = sum([entry.reserves for entry in entries])
+        """What its orders would reserve if all were funded."""
 
-    def walk(self, left: int, entries: dict[str, Entry]) -> None:
+    def walk(self, left: int) -> None:
         self.entered = left
         self.changed = False
-        falls = rises = _FAR
-        wanted = 0
+        falls, misses = _FAR, -_FAR
         short = set()
-        for turn in self.turns:
-            entry = entries[turn[2]]
-            cost = entry.cost
-            if cost > left:
-                short.add(turn[2])
-                rises = min(rises, cost - left)
+        for entry in self.entries:
+            rest = left - entry.cost
+            if rest < 0:
+                short.add(entry.turn[2])
+                if rest > misses:
+                    misses = rest
             else:
-                falls = min(falls, left - cost)
-                if not entry.missing:
-                    left -= cost
-            if not entry.missing:
-                wanted += cost
-        self.short, self.left, self.falls, self.rises = short, left, falls, rises
-        self.wanted = wanted
+                if rest < falls:
+                    falls = rest
+                left -= entry.reserves
+        self.short, self.left, self.falls, self.rises = short, left, falls, -misses
 
     def shift(self, by: int) -> bool:
         """Let more or less be left at the first order; tell whether all decisions stand."""
@@ -110,23 +118,22 @@ class FundingQueue:
     def add(self, turn: Turn, cost: int, *, missing: bool, short: bool) -> None:
         """Put an order into the queue; `short`: it was not funded when the state was written."""
         order_id = turn[2]
-        self.entries[order_id] = Entry(turn, cost, missing)
+        entry = self.entries[order_id] = Entry(turn, cost, 0 if missing else cost)
         self.total += cost
         blocks = self._blocks
         if not blocks:
-            blocks.append(_Block([]))
+            blocks.append(_Block([], []))
         at = self._block_of(turn)
         block = blocks[at]
+        index = bisect_left(block.turns, turn)
+        block.turns.insert(index, turn)
+        block.entries.insert(index, entry)
+        block.wants += entry.reserves
         block.changed = True
-        turns = block.turns
-        if turns and turn < turns[-1]:
-            insort(turns, turn)
-        else:
-            turns.append(turn)
         if short:
             self.short.add(order_id)
             block.short.add(order_id)
-        if len(turns) > BLOCK_MAX:
+        if len(block.turns) > BLOCK_MAX:
             self._cut(at)
 
     def remove(self, order_id: str) -> bool:
@@ -139,8 +146,10 @@ class FundingQueue:
         at = self._block_of(entry.turn)
         block = self._blocks[at]
         index = bisect_left(block.turns, entry.turn)
-        assert block.turns[index] == entry.turn, "the blocks hold what the entries say"
+        assert block.entries[index] is entry, "the blocks hold what the entries say"
         del block.turns[index]
+        del block.entries[index]
+        block.wants -= entry.reserves
         block.changed = True
         block.short.discard(order_id)
         if not block.turns:
@@ -150,10 +159,13 @@ class FundingQueue:
     def set_missing(self, order_id: str, missing: bool) -> bool:
         """Note whether an asset of an order is missing; tell whether that is new."""
         entry = self.entries.get(order_id)
-        if entry is None or entry.missing == missing:
+        if entry is None or (entry.reserves == 0) == missing:
             return False
-        entry.missing = missing
-        self._blocks[self._block_of(entry.turn)].changed = True
+        block = self._blocks[self._block_of(entry.turn)]
+        block.wants -= entry.reserves
+        entry.reserves = 0 if missing else entry.cost
+        block.wants += entry.reserves
+        block.changed = True
         return True
 
     def fund(self, available: int | None) -> set[str]:
@@ -176,7 +188,7 @@ class FundingQueue:
             by = left - block.entered
             if block.changed or (by and not block.shift(by)):
                 before = block.short
-                block.walk(left, self.entries)
+                block.walk(left)
                 if block.short != before:
                     flipped |= before ^ block.short
             left = block.left
@@ -185,19 +197,16 @@ class FundingQueue:
 
     def sums(self, order_id: str) -> Sums:
         """Give the sums of a short order, as of the last `fund`."""
-        entry = self.entries[order_id]
-        at = self._block_of(entry.turn)
-        block = self._blocks[at]
-        left = block.entered
-        before = sum([earlier.wanted for earlier in self._blocks[:at]])
-        for turn in block.turns:
-            if turn == entry.turn:
+        turn = self.entries[order_id].turn
+        at = self._block_of(turn)
+        left = self._blocks[at].entered
+        before = sum([block.wants for block in self._blocks[:at]])
+        for entry in self._blocks[at].entries:
+            if entry.turn == turn:
                 break
-            earlier = self.entries[turn[2]]
-            if not earlier.missing:
-                before += earlier.cost
-                if earlier.cost <= left:
-                    left -= earlier.cost
+            before += entry.reserves
+            if entry.cost <= left:
+                left -= entry.reserves
         return Sums(left, before)
 
     def _block_of(self, turn: Turn) -> int:
@@ -215,8 +224,10 @@ class FundingQueue:
     def _cut(self, at: int) -> None:
         block = self._blocks[at]
         half = len(block.turns) // 2
-        second = _Block(block.turns[half:])
+        second = _Block(block.turns[half:], block.entries[half:])
         del block.turns[half:]
+        del block.entries[half:]
+        block.wants -= second.wants
         second.short = {turn[2] for turn in second.turns if turn[2] in block.short}
         block.short -= second.short
         self._blocks.insert(at + 1, second)

@@ -98,9 +98,9 @@ def test_a_long_queue_at_its_limit_is_not_walked_for_one_order() -> None:
     walked = []
     plain_walk = queue_module._Block.walk
 
-    def counting(block: queue_module._Block, left: int, entries: object) -> None:
+    def counting(block: queue_module._Block, left: int) -> None:
         walked.append(block)
-        plain_walk(block, left, entries)  # type: ignore[arg-type]
+        plain_walk(block, left)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queue_module._Block, "walk", counting)

@@ -145,7 +145,7 @@ class Deployment:
     def start(self, name: str = "w", **environment: str) -> Worker:
         worker = Worker(
             self._directory / f"{self.prefix}{name}.log",
-            [*(["/tmp/rt/toytrace.py"] if os.environ.get("TRACE_TOY") else ["-m", "tests.runtime.toyapp"])],
+            ["-m", os.environ.get("TOY_MODULE", "tests.runtime.toyapp")],
             {
                 "TOY_PREFIX": self.prefix,
                 "TOY_BOOTSTRAP": self.servers,
