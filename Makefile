@@ -38,9 +38,11 @@ test-rules-%: ## Run them on one Python, for example test-rules-3.12
 	fi
 
 lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
+	@failed=0; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/lint-imports || failed=1; \
+	exit $$failed
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix .

@@ -126,7 +126,12 @@ class Replay:
             fault_ = Rejection(RejectionCode.INVALID_EVENT, "topic: is no input topic.", "topic")
             self._refuse(number, line, offset, fault_)
             return
-        value, key, timestamp = _record(line)
+        try:
+            value, key, timestamp = _record(line)
+        except UnicodeDecodeError:
+            fault_ = Rejection(RejectionCode.MALFORMED_JSON, "value: is not UTF-8.", "value")
+            self._refuse(number, line, offset, fault_)
+            return
         machine = self._machines.get(line.partition) or self._machine(line.partition)
         try:
             emitted = machine.apply(

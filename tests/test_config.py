@@ -81,4 +81,4 @@ def test_servers(servers: str, lawful: bool) -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        load().topic_prefix = "x"  # type: ignore[misc]
+        load().topic_prefix = "x"

@@ -51,7 +51,7 @@ class Deployment:
 
     def __init__(self, kafka: LocalKafka, prefix: str, directory: Path) -> None:
         self.prefix = prefix
-        self.log_path = directory / "worker.log"
+        self._directory = directory
         self.environment = {
             **os.environ,
             "ORDERHALT_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -75,14 +75,14 @@ class Deployment:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             env=self.environment,
-            stdout=self.log_path.open("ab"),
+            stdout=(self._directory / f"{len(self.processes)}.log").open("ab"),
             stderr=subprocess.STDOUT,
         )
         self.processes.append(process)
         return process
 
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
+    def log(self, number: int = 0) -> str:
+        return (self._directory / f"{number}.log").read_text(errors="replace")
 
     def send(self, topic: str, value: dict[str, Any] | bytes, partition: int | None = None) -> None:
         key = STUDIO.encode()
@@ -127,7 +127,7 @@ def listening_sockets(pid: int) -> set[str]:
             if columns[3] == "0A":
                 listening.add(f"socket:[{columns[9]}]")
     files = Path(f"/proc/{pid}/fd").iterdir()
-    return listening & {os.readlink(file) for file in files if file.is_symlink()}
+    return listening & {str(file.readlink()) for file in files if file.is_symlink()}
 
 
 def cpu_seconds(pid: int) -> float:
@@ -170,6 +170,7 @@ def test_a_deleted_photo_halts_its_order(deployment: Deployment, command: list[s
     [rejected] = deployment.read("orderhalt-rejected", 1)
     assert rejected.value() == b"{not json"
     assert dict(rejected.headers())["orderhalt_error_code"] == b"malformed_json"
+    wait_until(lambda: "Ready" in deployment.log(1), 20, lambda: deployment.log(1)[-3000:])
     for process in (first, second):
         assert listening_sockets(process.pid) == set()
         process.terminate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import click
@@ -67,6 +69,9 @@ def command(log_level: str, **given: Any) -> None:
     Takes its share of the partitions, applies the events of the input topics and writes what is
     halted to order-halted, each event exactly once.
     """
+    # Until Faust has its own handlers there is nothing to commit, and nothing to leave.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     settings = options.settings(**given)
     logs.to_stderr(log_level)
     # Imported here: Faust takes its time, and a wrong option should not.

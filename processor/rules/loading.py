@@ -37,6 +37,10 @@ def replace_transfer(
     """Take a transfer that has a row of its own."""
     studio = _studio(shard, studio_id)
     studio.put_transfer(order_id, scope, row)
+    order = studio.order(order_id)
+    if order is not None and order.forgotten_ms is None and phase_of(order) is not IN_FLIGHT:
+        # It may have closed with this very transfer, so that its own row set no timer.
+        shard.forgetting.watch_order(order.touched_ms, studio_id, order_id)
     _drop_if_empty(shard, studio)
 
 

@@ -309,14 +309,17 @@ class Shard:
         return emitted
 
     def rejudge(self, version: int) -> list[Emission]:
-        """Judge all orders in flight again, under rules of another version (contract.md §5)."""
+        """Judge again what is in flight or halted, under rules of another version (contract.md §5)."""
         emitted: list[Emission] = []
         for _, studio in sorted(self.studios.items()):
             judged: Judged = {}
             for order_id in list(studio.orders):
                 order = studio.order(order_id)
-                if order is not None and phase_of(order) is IN_FLIGHT:
-                    self._judge(studio, order_id, order, IN_FLIGHT, judged)
+                if order is None:
+                    continue
+                phase = phase_of(order)
+                if phase is IN_FLIGHT or (order.halt is not None and order.halt.reasons):
+                    self._judge(studio, order_id, order, phase, judged)
             at = Coordinates("", -1, version, self.partition_time or 0)
             emitted += self._conclude(studio, judged, None, at)
         return emitted

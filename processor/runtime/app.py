@@ -56,6 +56,8 @@ class BootStrategy(FaustBootStrategy):
     """Start everything but the web server, whatever the command line of `faust worker` says."""
 
     enable_web = False
+    #: Partitions have producers of their own; Faust's would be one more connection for nothing.
+    enable_kafka_producer = False
 
 
 class TableManager(FaustTableManager):

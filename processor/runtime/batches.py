@@ -58,6 +58,30 @@ class Batch:
         return f"<Batch {self.topic}[{self.partition}] {self.start}..{self.end}>"
 
 
+class UnreadableRecord(Exception):
+    """The client library cannot decode a record: the name of a header is not UTF-8."""
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(f"{topic} {partition} {offset}")
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+
+def find_unreadable(fetcher: Any) -> UnreadableRecord | None:
+    """Find the record at which an aiokafka fetcher has just raised UnicodeDecodeError.
+
+    What it had read so far is lost with the exception, and so is the place of the fault, but for the
+    generator that has died in the middle of a partition's records.
+    """
+    for tp, result in fetcher._records.items():  # noqa: SLF001 - pinned by test_faust_contract
+        records = getattr(result, "_partition_records", None)
+        generator = getattr(records, "_records_iterator", None)
+        if records is not None and generator is not None and generator.gi_frame is None:
+            return UnreadableRecord(tp.topic, tp.partition, records.next_fetch_offset)
+    return None
+
+
 class Verdict(Enum):
     """What to do with what a fetch returned for one input partition."""
 

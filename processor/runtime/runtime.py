@@ -78,6 +78,14 @@ class Runtime:
         await asyncio.gather(*(partition.commit() for partition in self.partitions.values()))
         failpoints.hit("after_revoke")
 
+    async def finish(self) -> None:
+        """Apply what is under way and commit it, before a fail-stop that leaves the state sound."""
+        while self._under_way > 0:
+            self._room.clear()
+            await self._room.wait()
+        self.suspend()
+        await self.commit_open_windows()
+
     async def give_up(self, numbers: list[int]) -> None:
         """Forget partitions and everything of theirs in memory."""
         gone = [self.partitions.pop(number) for number in numbers]

@@ -25,6 +25,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from processor.runtime import clients
+from processor.runtime.batches import find_unreadable
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import QUARANTINED_MESSAGE
 from processor.runtime.rejecting import rejected_record
@@ -217,6 +218,29 @@ async def _record_from(reader: Any, request: Request, offset: int, end: int) -> 
             while await reader.position(tp) < end:
                 for records in (await reader.getmany(tp, timeout_ms=50, max_records=1)).values():
                     return records[0]
+    except UnicodeDecodeError as error:
+        unreadable = find_unreadable(reader._fetcher)  # noqa: SLF001 - the only place that knows
+        if unreadable is None:
+            raise
+        return Unreadable(request.topic, request.partition, unreadable.offset, str(error))
     finally:
         reader.pause(tp)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a record that the client library cannot decode."""
+
+    topic: str
+    partition: int
+    offset: int
+    why: str
+    timestamp: int = -1
+    key: None = None
+    value: None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        """Say that key, value and headers are not here."""
+        return (("orderhalt_omitted", f"key, value and headers: {self.why}".encode()),)

@@ -31,7 +31,7 @@ from faust.types import TP, ConsumerMessage
 
 from processor.runtime import clients, failstop
 from processor.runtime.assignor import CopartitionAssignor
-from processor.runtime.batches import Batch, Cursor, Verdict
+from processor.runtime.batches import Batch, Cursor, UnreadableRecord, Verdict, find_unreadable
 from processor.runtime.positions import lost_records
 from schemas.errors import StateRefused
 
@@ -112,7 +112,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Any:
         """Fetch, and return what is dense as batches; runs in this thread alone."""
-        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        try:
+            fetched = await super()._fetch_records(
+                consumer, active_partitions, timeout, max_records
+            )
+        except UnicodeDecodeError as error:
+            fetched = await self._fetch_before_unreadable(consumer, error)
         assignment = consumer._subscription.subscription.assignment
         batches = {}
         for tp in active_partitions if assignment is not None else ():
@@ -125,6 +130,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if batch is not None:
                 batches[tp] = batch
         return batches
+
+    async def _fetch_before_unreadable(self, consumer: Any, error: UnicodeDecodeError) -> Any:
+        """Fetch the records before one that cannot be read, or raise when it is the next one.
+
+        Records of other partitions, lost with the exception, come again: their cursors miss them.
+        """
+        unreadable = find_unreadable(consumer._fetcher)
+        if unreadable is None:
+            raise error
+        tp = TopicPartition(unreadable.topic, unreadable.partition)
+        before = unreadable.offset - self._cursors[tp].expected
+        if before <= 0:
+            raise unreadable
+        consumer.seek(tp, self._cursors[tp].expected)
+        return await super()._fetch_records(consumer, {tp}, _FETCH_SECONDS, before)
 
     async def _judge(
         self, consumer: Any, tp: TP, cursor: Cursor, records: Any, position: int
@@ -227,13 +247,22 @@ class Consumer(driver.Consumer):
                 raise
         except StateRefused as refusal:
             failstop.refuse(refusal)
+        except UnreadableRecord as unreadable:
+            # What came before it is sound, and committed it makes this record the next one.
+            await self.app.runtime.finish()
+            failstop.stop(
+                "a record cannot be read: the name of one of its headers is not UTF-8",
+                where=f"topic {unreadable.topic}, partition {unreadable.partition}, offset "
+                f"{unreadable.offset}",
+                remedy=f"Set it aside with `orderhalt skip {unreadable}`; its key and value stay in "
+                "the input topic until its retention ends.",
+            )
         except Exception as error:  # noqa: BLE001 - a fetch that fails must not end silently
             failstop.stop(
                 f"reading the inputs failed: {type(error).__name__}: {error}",
                 where=f"inputs at {self._thread.where()}",
                 remedy="Nothing since the last commit was committed, and nothing is lost. Check that "
-                "Kafka is well. If one record cannot be read at all, set it aside with `orderhalt "
-                "skip TOPIC PARTITION OFFSET`.",
+                "Kafka is well; if it is, please report this.",
                 error=error,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, deque
 from functools import lru_cache
@@ -137,19 +138,27 @@ class Sender:
 
     async def send_in_time(self, records: Iterable[Record], stop: asyncio.Event) -> None:
         """Send each record when its timestamp has come, until they or the time to `stop` come."""
-        now_ms = time.time() * 1000
+        now_ms = 0.0
+        waiting = 0
         for record in records:
-            while record.timestamp_ms > now_ms:
+            # Who cannot keep up never waits, and still has to flush, and to stop.
+            if record.timestamp_ms > now_ms or waiting == _RECORDS_AT_ONCE:
                 await self._flush()
+                waiting = 0
+                now_ms = await self._sleep_until(record.timestamp_ms, stop)
                 if stop.is_set():
-                    await self._finish()
-                    return
-                now_ms = time.time() * 1000
-                if record.timestamp_ms > now_ms:
-                    await asyncio.sleep(max(_TICK_SECONDS, (record.timestamp_ms - now_ms) / 1000))
-                    now_ms = time.time() * 1000
+                    break
             await self._add(record)
+            waiting += 1
         await self._finish()
+
+    async def _sleep_until(self, due_ms: int, stop: asyncio.Event) -> float:
+        """Sleep until then, a tick at least, or until it is time to stop; give the time it is."""
+        wait_seconds = due_ms / 1000 - time.time()
+        if wait_seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(_TICK_SECONDS, wait_seconds))
+        return time.time() * 1000
 
     async def _add(self, record: Record) -> None:
         partitions = self._partitions[record.topic]

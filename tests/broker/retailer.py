@@ -117,7 +117,7 @@ class Retailer:
                 "line_id": str(index),
                 "product_id": product,
                 "photo_ids": [f"{product}/{n}" for n in range(min(3, abs(quantity)))],
-                "package_id": f"kit-{product[:2]}" if packed else None,
+                "package_id": f"kit-{product[:1]}" if packed else None,
             }
             for index, (product, quantity, _) in enumerate(lines, 1)
         ]

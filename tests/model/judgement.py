@@ -63,7 +63,8 @@ def line_secured_at(order: Order, line: Line) -> datetime | None:
         return None
     # A line without package is covered by the whole order's transfer alone: both scopes are None.
     covering = (order.transfers.get(None), order.transfers.get(line.package_id))
-    return min((t.occurred_at for t in covering if t and t.status == "succeeded"), default=None)
+    successes = [t.occurred_at for t in covering if t and t.status == "succeeded"]
+    return min(successes) if successes else None
 
 
 def closing(order: Order, placed: OrderPlaced) -> datetime | None:

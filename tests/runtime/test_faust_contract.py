@@ -9,7 +9,7 @@ import inspect
 from importlib.metadata import entry_points, version
 
 import pytest
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from faust.app.base import App, BootStrategy
 from faust.tables.manager import TableManager
@@ -70,6 +70,10 @@ def test_names_that_are_read() -> None:
     assert isinstance(TopicPartitionState.position, property)
     assert isinstance(TopicPartitionState.has_valid_position, property)
     assert "self._subscriptions" in inspect.getsource(Fetcher.__init__)
+    assert "self._records" in inspect.getsource(Fetcher.__init__)
+    assert "self._partition_records" in inspect.getsource(FetchResult.__init__)
+    assert "self._records_iterator" in inspect.getsource(PartitionRecords.__init__)
+    assert "self.next_fetch_offset" in inspect.getsource(PartitionRecords.__init__)
     source = inspect.getsource(driver.AIOKafkaConsumerThread._fetch_records)
     assert "fetched_records" in source
     source = inspect.getsource(faust_consumer.Consumer)
@@ -81,7 +85,11 @@ def test_order_of_faust_when_partitions_are_revoked() -> None:
     """First nothing more is applied, then the open windows are committed."""
     for method in (App._on_partitions_revoked, App._stop_consumer):
         source = inspect.getsource(method)
-        assert source.index("on_partitions_revoked)(revoked)" if "T(self" in source else "tables.on_partitions_revoked") < source.index("_consumer_wait_empty")
+        assert source.index(
+            "on_partitions_revoked)(revoked)"
+            if "T(self" in source
+            else "tables.on_partitions_revoked"
+        ) < source.index("_consumer_wait_empty")
 
 
 def test_the_entry_points_are_installed() -> None:

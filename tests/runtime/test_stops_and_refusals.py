@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
 from processor.runtime.skip import NotSkipped, Request, skip
@@ -160,6 +162,64 @@ def test_large_rows_and_records_commit_and_too_large_ones_name_the_record(deploy
     deployment.start("again", TOY_INSTANCE_ID="one")
     deployment.wait_until_applied()
     expect_all_well(deployment)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_inputs(deploy: Deploy, codec: str) -> None:
+    """A small batch can hold a record far above every limit: its bytes are left out, it counts."""
+    deployment = deploy(1)
+    producer = Producer(
+        {
+            "bootstrap.servers": deployment.servers,
+            "compression.type": codec,
+            "message.max.bytes": 16 << 20,
+        }
+    )
+    producer.produce(deployment.config.inputs[0], b"reject " + b"0" * (6 << 20), b"k0", 0)
+    producer.flush(10)
+    sent = deployment.send("packed", expected=False)
+    producer.produce(sent.topic, b"packed2", sent.key, 0)
+    producer.flush(10)
+    deployment.sent |= {"packed": sent, "packed2": sent}
+    deployment.flush()
+    deployment.start()
+    deployment.wait_until_applied()
+    [record] = rejected(deployment)
+    assert record["value"] is None
+    assert b"value of 6291463 bytes" in record["orderhalt_omitted"]
+    expect_all_well(deployment)
+
+
+def test_a_record_that_the_client_cannot_decode_can_be_set_aside(deploy: Deploy) -> None:
+    deployment = deploy(1)
+    deployment.send_many(30)
+    asyncio.run(produce_with_bad_header_name(deployment.servers, deployment.config.inputs[0]))
+    deployment.send("after")
+    deployment.flush()
+    worker = deployment.start()
+    assert worker.wait() == 70
+    assert "is not UTF-8" in worker.log()
+    assert f"orderhalt skip {deployment.config.inputs[0]} 0 10" in worker.log()
+    assert "is on the rejected topic" in skip_record(deployment, 10)
+    [record] = rejected(deployment)
+    assert record["orderhalt_offset"] == b"10"
+    deployment.start("again")
+    deployment.wait_until_applied()
+    expect_all_well(deployment)
+
+
+async def produce_with_bad_header_name(servers: str, topic: str) -> None:
+    """Produce one record as no Java client can: librdkafka takes any bytes as a header's name."""
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    batch = producer.create_batch()
+    batch.append(key=b"k0", value=b"bad", timestamp=None, headers=[("name", b"x")])
+    raw = bytearray(batch._build())
+    raw = raw.replace(b"name", b"\xff\xfe\xfd\xfc")
+    raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+    batch._buffer = raw
+    await (await producer.send_batch(batch, topic, partition=0))
+    await producer.stop()
 
 
 # -- refusals

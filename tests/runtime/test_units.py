@@ -250,7 +250,9 @@ KEPT = replace(FRESH, row=ROW, changelog_ends={"rows": 52}, rows_read={"rows": 9
         (replace(KEPT, group_offsets={"b": 11}), {"a": 10, "b": 11}),
         # A new version may have a new input.
         (
-            replace(KEPT, input_starts={"a": 0, "b": 0, "c": 5}, input_ends={"a": 99, "b": 99, "c": 9}),
+            replace(
+                KEPT, input_starts={"a": 0, "b": 0, "c": 5}, input_ends={"a": 99, "b": 99, "c": 9}
+            ),
             {"a": 10, "b": 11, "c": 5},
         ),
     ],

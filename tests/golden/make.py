@@ -1,0 +1,93 @@
+"""Write the golden files: bytes as this release writes them, which every later one must read.
+
+    python -m tests.golden.make
+
+Only ever add files. A file that changes here says that states and topics in the field are read
+otherwise than they were written.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from schemas.halted import Emission
+from tests.contract.vocabulary import (
+    Event,
+    balance,
+    cancelled,
+    deleted,
+    line,
+    numbered,
+    placed,
+    restored,
+    transfer,
+)
+from tests.engine import Engine, Rows, keep
+from tests.model import Record
+
+HERE = Path(__file__).parent
+RELEASE = HERE / "rows-1.jsonl"
+RECORDS = HERE / "order-halted-v1.jsonl"
+UNTIL = "2026-02-01T00:00:00Z"
+ERROR = {"code": "jam", "message": "paper"}
+LINES = (
+    line("l1", "p1", "f1 f2", "k1"),
+    line("l2", "p2", "f2"),
+)
+
+#: A state with rows of every kind, and a record of every reason, change and status.
+EVENTS: list[Event] = [
+    placed("o/1", *LINES, cost=700, paid=True),
+    deleted("product", "p1", at=2, deleted_by="u1", restorable_until=UNTIL),
+    deleted("photo", "f1 f2", at=2),
+    deleted("package", "k1", at=2, deleted_by="u1"),
+    balance(100, 200, at=3),
+    transfer("failed", "o/1", "k1", attempt=2, at=4, lab_id="lab1", error=ERROR),
+    transfer("failed", "o/1", attempt=3, at=5, will_retry=True),
+    restored("product", "p1", at=6),
+    placed("o2", line("l1", "p3"), at=6),
+    deleted("product", "p3", at=7),
+    cancelled("o2", at=8),
+    placed("o3", line("l1", "p3"), at=6),
+    transfer("succeeded", "o3", at=9),
+    placed("o4", line("l1", "p3"), at=6),
+    restored("product", "p3", at=10),
+    cancelled("never placed", at=10),
+    balance(1, None, at=11, currency="USD", settled="o3"),
+    placed("many", *(line(str(i), "p4", package=f"m{i:02}") for i in range(40)), cost=1),
+    *(transfer("started", "many", f"m{i:02}", at=10) for i in range(40)),
+]
+
+
+def records() -> list[Record]:
+    """Give the log behind the golden files."""
+    return numbered(EVENTS)
+
+
+def written() -> tuple[Rows, bytes, list[Emission]]:
+    """Give rows, checkpoint and records as this release writes them."""
+    engine, rows = Engine(), Rows()
+    emitted = [emission for record in records() for emission in engine.apply(record)]
+    machine = engine.machine(0)
+    keep(rows, machine.drain())
+    return rows, machine.checkpoint(), emitted
+
+
+def main() -> None:
+    """Write both files."""
+    rows, checkpoint, emitted = written()
+    lines = [{"checkpoint": checkpoint.hex()}]
+    for (table, key), value in sorted(rows.items()):
+        lines.append({"table": table, "key": key.decode(), "value": value.hex()})
+    RELEASE.write_text("".join(json.dumps(item) + "\n" for item in lines))
+    texts = []
+    for key, value, headers in emitted:
+        assert value is not None
+        said = {name: text.decode() for name, text in headers}
+        texts.append(json.dumps({"key": key.decode(), "headers": said, "value": value.decode()}))
+    RECORDS.write_text("\n".join(texts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

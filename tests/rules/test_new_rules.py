@@ -1,0 +1,175 @@
+"""§5: recovery under rules of another version emits what they change, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+import pytest
+
+from processor.rules import judge
+from processor.rules.judge import Finding, Phase
+from processor.rules.machine import Checkpoint, Machine
+from processor.rules.rows import FORMAT, Order
+from processor.rules.shard import RULES_VERSION
+from schemas.errors import StateRefused
+from tests.contract.vocabulary import (
+    DAY_0_MS,
+    Event,
+    F,
+    P,
+    balance,
+    cancelled,
+    deleted,
+    hour,
+    line,
+    numbered,
+    placed,
+    transfer,
+)
+from tests.engine import Engine, Rows, decoded, keep
+
+pytestmark = pytest.mark.rules
+
+NEW = RULES_VERSION + 1
+PARTITION_TIME = "2026-01-02T00:00:00.000000Z"
+
+
+def patch_everywhere(patch: pytest.MonkeyPatch, name: str, value: object) -> None:
+    """Replace a name in every module of the rules that has imported it."""
+    for path, module in sorted(sys.modules.items()):
+        if path.startswith("processor.rules.") and hasattr(module, name):
+            patch.setattr(module, name, value)
+
+
+def written(*events: Event) -> tuple[Rows, bytes]:
+    """Give the rows and the checkpoint after some events, under the rules as they are."""
+    engine, rows = Engine("acme."), Rows()
+    for record in numbered(events):
+        engine.apply(record._replace(topic="acme." + record.topic))
+    keep(rows, engine.machine(0).drain())
+    return rows, engine.machine(0).checkpoint()
+
+
+def resumed(rows: Rows, checkpoint: bytes) -> tuple[list[dict[str, Any]], Machine]:
+    machine = Engine("acme.").recovered(0, rows.items())
+    values = [value for _, value, _ in map(decoded, machine.resume(checkpoint))]
+    assert None not in values
+    return [value for value in values if value is not None], machine
+
+
+def without_products(order: Order, marks: judge.Marks) -> tuple[Finding, ...]:
+    return tuple(x for x in ORIGINAL(order, marks) if x.code != judge.PRODUCT)
+
+
+ORIGINAL = judge.find_reasons
+HALTED = (
+    placed("b", line("l1", photos="f1"), paid=True),
+    placed("a"),
+    placed("c", line("l1", "p2")),
+    deleted("product", "p1", at=2),
+    deleted("photo", "f1", at=3),
+)
+
+
+def test_the_same_rules_under_another_number_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, checkpoint = written(*HALTED)
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    values, machine = resumed(rows, checkpoint)
+    assert values == []
+    assert machine.dirty == 0
+
+
+def test_what_new_rules_change_is_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The differences alone, by order, caused by the rules, at the partition time."""
+    rows, checkpoint = written(*HALTED)
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    values, machine = resumed(rows, checkpoint)
+    assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
+        ("a", "ended", "released"),
+        ("b", "changed", "halted"),
+    ]
+    for value, sequence in zip(values, (2, 3), strict=True):
+        name = f"/orderhalt/acme./s1/{value['order_id']}/{sequence}/rules:{NEW}"
+        assert value["event_id"] == str(uuid5(NAMESPACE_URL, name))
+        assert value["caused_by"] == {"rules": NEW}
+        assert value["occurred_at"] == PARTITION_TIME
+        assert value["sequence"] == sequence
+        assert value["halted_since"] == hour(2)
+        assert value["ended_reasons"] == [{"code": P, "since": hour(2)}]
+    assert [(r["code"], r["since"]) for r in values[1]["reasons"]] == [(F, hour(3))]
+    keep(rows, machine.drain())
+    assert resumed(rows, machine.checkpoint())[0] == []
+
+
+def test_a_reason_that_is_new_opens_at_the_partition_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.MonkeyPatch.context() as old_rules:
+        patch_everywhere(old_rules, "find_reasons", without_products)
+        rows, checkpoint = written(*HALTED)
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    values, _ = resumed(rows, checkpoint)
+    assert [(v["order_id"], v["change"], v["primary_reason"]) for v in values] == [
+        ("a", "opened", P),
+        ("b", "changed", P),
+    ]
+    assert values[0]["halted_since"] == values[0]["reasons"][0]["since"] == PARTITION_TIME
+
+
+def test_new_rules_of_assets_pass_through_the_credit_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be produced under the new rules reserves its cost again."""
+    rows, checkpoint = written(
+        placed("a", cost=100),
+        placed("b", line("l1", "p2"), cost=100, placed_at=1),
+        deleted("product", "p1"),
+        balance(100),
+    )
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    values, _ = resumed(rows, checkpoint)
+    assert [(v["order_id"], v["change"], v["primary_reason"]) for v in values] == [
+        ("a", "ended", None),
+        ("b", "opened", "credit_limit_reached"),
+    ]
+
+
+def test_an_order_that_new_rules_close_is_not_left_halted(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = judge.phase_of
+
+    def closes_what_is_paid(order: Order) -> Phase:
+        paid = order.placed is not None and order.placed.paid
+        return Phase.CANCELLED if paid else original(order)
+
+    rows, checkpoint = written(*HALTED)
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    patch_everywhere(monkeypatch, "phase_of", closes_what_is_paid)
+    values, _ = resumed(rows, checkpoint)
+    assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
+        ("b", "ended", "cancelled")
+    ]
+
+
+def test_closed_orders_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, checkpoint = written(*HALTED, cancelled("a", at=4), transfer("succeeded", "b", at=4))
+    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    assert resumed(rows, checkpoint)[0] == []
+
+
+@pytest.mark.parametrize(
+    "made_with",
+    [Checkpoint(FORMAT + 1, RULES_VERSION, None), Checkpoint(FORMAT, RULES_VERSION + 1, None)],
+    ids=["format", "rules"],
+)
+def test_the_state_of_a_newer_release_is_refused_with_the_remedy(made_with: Checkpoint) -> None:
+    with pytest.raises(StateRefused, match="Start the newer release"):
+        Machine(0).resume(msgspec.msgpack.encode(made_with))
+
+
+def test_a_checkpoint_carries_the_partition_time() -> None:
+    """§7 holds over a restart: without the time nothing would be forgotten until an order comes."""
+    rows, checkpoint = written(*HALTED)
+    _, machine = resumed(rows, checkpoint)
+    assert machine.shard.partition_time == DAY_0_MS
