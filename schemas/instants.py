@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +81,13 @@ def _remember_minute(minute: str, at_us: int) -> None:
     _MINUTES[minute] = at_us
 
 
+@lru_cache(maxsize=_MINUTES_KEPT)
+def _format_minute(minute: int) -> str:
+    return (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
+
+
 def format_instant(at_us: int) -> str:
     """Write microseconds since the epoch as `YYYY-MM-DDThh:mm:ss.ffffffZ` (contract.md §5)."""
-    return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")[:-6] + "Z"
+    minute, within = divmod(at_us, 60 * SECOND_US)
+    seconds, microseconds = divmod(within, SECOND_US)
+    return f"{_format_minute(minute)}{seconds:02}.{microseconds:06}Z"

@@ -29,6 +29,7 @@ DATA: Final = ROOT.parent / "shared" / "data" / "online-retail.csv.xz"
 #: Guests of a country come to so many studios: in one they would be a seventh of the shop.
 _GUEST_STUDIOS: Final = 150
 _LINES_MAX: Final = 1_000
+DAY_MS: Final = 86_400_000
 
 
 class RetailDataMissing(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -107,7 +107,7 @@ class Retailer:
 
     # -- orders
 
-    def place(self, studio_id: str, number: str, lines: Iterable[tuple[str, int, int]]) -> None:
+    def place(self, studio_id: str, number: str, lines: Sequence[tuple[str, int, int]]) -> None:
         """Place the order of an invoice, and plan what becomes of it."""
         chance = self._chance
         studio = self._studio(studio_id)
@@ -125,7 +125,7 @@ class Retailer:
         order = _Order(number, self._now_us, written, cost_minor, chance.random() < 0.7)
         studio.orders = [*studio.orders[1 - _RECENT_ORDERS :], order]
         studio.unsettled.append(order)
-        for product in {line["product_id"] for line in written}:
+        for product in {product for product, _, _ in lines}:
             self._by_product[studio_id, product].append(order)
         self._write_order(studio_id, order)
         drawn = chance.random()
@@ -136,7 +136,7 @@ class Retailer:
         elif drawn < 0.16:
             self._later(HOUR_US, 5 * DAY_US, lambda: self._delete_everything(studio_id))
         for scope in order.scopes:
-            self._later(HOUR_US, 2 * DAY_US, lambda scope=scope: self._try(studio_id, order, scope))  # type: ignore[misc]
+            self._try_later(studio_id, order, scope, HOUR_US, 2 * DAY_US)
 
     def cancel(self, studio_id: str, products: set[str]) -> None:
         """Cancel the latest earlier order of the studio with one of the products, if it has one."""
@@ -152,8 +152,8 @@ class Retailer:
     def _reinstate(self, studio_id: str, order: _Order) -> None:
         order.ended = False
         self._send(ORDER_REINSTATED, studio_id, order_id=order.order_id)
-        scopes = order.scopes
-        self._later(1, DAY_US, lambda: [self._try(studio_id, order, s) for s in scopes] and None)
+        for scope in order.scopes:
+            self._try_later(studio_id, order, scope, 1, DAY_US)
 
     def _amend(self, studio_id: str, order: _Order) -> None:
         if order.ended:
@@ -179,6 +179,11 @@ class Retailer:
 
     # -- transfers
 
+    def _try_later(
+        self, studio_id: str, order: _Order, scope: str | None, least_us: int, most_us: int
+    ) -> None:
+        self._later(least_us, most_us, lambda: self._try(studio_id, order, scope))
+
     def _try(self, studio_id: str, order: _Order, scope: str | None) -> None:
         if order.ended:
             return
@@ -197,7 +202,7 @@ class Retailer:
         fields = {"will_retry": will_retry, "error": error}
         self._transfer(studio_id, order, scope, attempt, "failed", **fields)
         if will_retry or self._chance.random() < 0.8:
-            self._later(HOUR_US, 2 * DAY_US, lambda: self._try(studio_id, order, scope))
+            self._try_later(studio_id, order, scope, HOUR_US, 2 * DAY_US)
 
     def _transfer(
         self,
@@ -250,9 +255,7 @@ class Retailer:
         if kind == "product" or self._chance.random() < 0.6:
             some = {"asset_type": kind, "asset_ids": ids[: max(1, len(ids) // 2)]}
             all_of_them = {"asset_type": kind, "asset_ids": ids}
-            self._later(
-                HOUR_US, 3 * DAY_US, lambda: self._send(ASSET_RESTORED, studio_id, **some)
-            )
+            self._later(HOUR_US, 3 * DAY_US, lambda: self._send(ASSET_RESTORED, studio_id, **some))
             self._later(
                 3 * DAY_US, 5 * DAY_US, lambda: self._send(ASSET_RESTORED, studio_id, **all_of_them)
             )

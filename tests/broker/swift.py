@@ -15,7 +15,14 @@ from heapq import heappop, heappush
 from typing import Any
 
 from tests.model import Model
-from tests.model.events import AssetDeleted, BalanceChanged, Event
+from tests.model.events import (
+    AssetDeleted,
+    BalanceChanged,
+    Event,
+    LabTransfer,
+    OrderCancelled,
+    OrderPlaced,
+)
 from tests.model.facts import Asset, Facts, Mark, Studio
 from tests.model.judgement import cost_counts, is_in_flight
 
@@ -56,6 +63,7 @@ class SwiftModel(Model):
         elif isinstance(event, BalanceChanged):
             named = studio.orders
         else:
+            assert isinstance(event, OrderPlaced | OrderCancelled | LabTransfer)
             named = (event.order_id,)
         if watch.aged:
             watch.gone = {a: mark for a, mark in watch.gone.items() if a in studio.marks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.model import Model, Record, partition_of
 from tests.strategies import Shape, random_log, shuffled_and_duplicated, with_dense_offsets
 
 
-def expect_same_outcomes(log: list[Record], **retention_ms: int) -> None:
+def expect_same_outcomes(log: list[Record], **retention_ms: Any) -> None:
     plain, swift = Model(**retention_ms), SwiftModel(**retention_ms)
     for record in log:
         assert swift.feed(record) == plain.feed(record), record

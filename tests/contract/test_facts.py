@@ -44,6 +44,24 @@ MERGED: list[tuple[str, list[Event], Codes]] = [
         ],
         {"o1": [P]},
     ),
+    (
+        "order: an absent version is 1, below 2",
+        [
+            placed("o1", line("l1", "p9"), version=2, at=1),
+            placed(version=None, at=5),
+            deleted("product", "p9"),
+        ],
+        {"o1": [P]},
+    ),
+    (
+        "order: an absent version is 1, a tie with 1",
+        [
+            placed("o1", line("l1", "p9"), version=1, at=1),
+            placed(version=None, at=5),
+            deleted("product", "p9"),
+        ],
+        {"o1": []},
+    ),
     ("cancelled beats reinstated", [placed(), cancelled(), reinstated()], {"o1": None}),
     ("reinstated earlier", [placed(), cancelled(at=3), reinstated(at=2)], {"o1": None}),
     (

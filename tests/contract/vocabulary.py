@@ -52,13 +52,18 @@ def placed(
     *lines: Any,
     at: int = 0,
     placed_at: int = 0,
-    version: int = 1,
+    version: int | None = 1,
     cost: int = 0,
     currency: str = "EUR",
     paid: bool = False,
     **more: Any,
 ) -> Event:
-    fields = {"order_id": order, "version": version, "placed_at": hour(placed_at), "paid": paid}
+    fields: dict[str, Any] = {
+        "order_id": order,
+        "version": version,
+        "placed_at": hour(placed_at),
+        "paid": paid,
+    }
     fields["lines"] = list(lines) or [line("l1")]
     fields["production_cost"] = {"amount_minor": cost, "currency": currency}
     return ORDER_PLACED, {**fields, "occurred_at": hour(at), **more}

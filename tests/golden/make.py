@@ -78,8 +78,8 @@ def main() -> None:
     """Write both files."""
     rows, checkpoint, emitted = written()
     lines = [{"checkpoint": checkpoint.hex()}]
-    for (table, key), value in sorted(rows.items()):
-        lines.append({"table": table, "key": key.decode(), "value": value.hex()})
+    for (table, key), row in sorted(rows.items()):
+        lines.append({"table": table, "key": key.decode(), "value": row.hex()})
     RELEASE.write_text("".join(json.dumps(item) + "\n" for item in lines))
     texts = []
     for key, value, headers in emitted:

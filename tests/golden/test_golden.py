@@ -114,7 +114,10 @@ def one_row_a_table() -> list[tuple[str, bytes, bytes]]:
     return list(found.values())
 
 
-@pytest.mark.parametrize(("table", "key", "value"), one_row_a_table())
+TABLE_IDS = [table for table, _, _ in one_row_a_table()]
+
+
+@pytest.mark.parametrize(("table", "key", "value"), one_row_a_table(), ids=TABLE_IDS)
 def test_a_row_of_a_newer_format_is_refused_with_the_remedy(
     table: str, key: bytes, value: bytes
 ) -> None:
@@ -126,7 +129,7 @@ def test_a_row_of_a_newer_format_is_refused_with_the_remedy(
         assert table in str(raised.value)
 
 
-@pytest.mark.parametrize(("table", "key", "value"), one_row_a_table())
+@pytest.mark.parametrize(("table", "key", "value"), one_row_a_table(), ids=TABLE_IDS)
 def test_a_row_with_fields_that_came_later_in_the_same_format_is_read(
     table: str, key: bytes, value: bytes
 ) -> None:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from processor.localkafka import LocalKafka
 from processor.runtime.failpoints import POINTS
-from tests.runtime.harness import Deployment, Worker
+from tests.runtime.harness import Deployment
+from tests.support.processes import Worker
 
 WORKERS = 3
 LIMITS = {"TOY_WINDOW_SOFT_ENTRIES": "20", "TOY_WINDOW_HARD_ENTRIES": "60"}

@@ -89,7 +89,8 @@ class Bench:
     async def settled(self, commits: int) -> None:
         async with asyncio.timeout(5):
             while len(self.writer.works) < commits:
-                await asyncio.sleep(0.005)
+                self.writer.began.clear()
+                await self.writer.began.wait()
             await asyncio.sleep(0.02)
 
     @property

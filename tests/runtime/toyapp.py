@@ -9,10 +9,9 @@ import logging
 import os
 from typing import Any
 
-import faust
-
 from processor.runtime.app import App
 from processor.runtime.config import RuntimeConfig
+from processor.runtime.worker import run
 from tests.runtime.toymachine import ToyMachine
 
 INPUTS = ("alpha", "beta", "gamma")
@@ -54,14 +53,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("processor").setLevel(logging.INFO)
     config = toy_config(os.environ["TOY_PREFIX"], os.environ["TOY_BOOTSTRAP"], **changes)
-    worker = faust.Worker(
-        create_toy_app(config),
-        loglevel="INFO",
-        quiet=True,
-        redirect_stdouts=False,
-        override_logging=False,
-    )
-    worker.execute_from_commandline()
+    run(create_toy_app(config))
 
 
 if __name__ == "__main__":

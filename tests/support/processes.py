@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 
 ROOT = Path(__file__).parents[2]
 Result = TypeVar("Result")
+_NOT_READY = ("COORDINATOR", "LEADER", "UNKNOWN_TOPIC", "TIMED_OUT")
 
 
 class Worker:
@@ -83,7 +84,7 @@ def patiently(ask: Callable[[], Result], tries: int = 100) -> Result:
         try:
             return ask()
         except KafkaException as error:
-            if not any(word in str(error) for word in ("COORDINATOR", "LEADER", "UNKNOWN_TOPIC")):
+            if not any(word in str(error) for word in _NOT_READY):
                 raise
             time.sleep(0.1)
     raise AssertionError("the broker does not become ready")
