@@ -73,7 +73,8 @@ class _Machines:
                 asset_ms=settings.asset_retention_days * DAY_MS,
                 forgotten_ms=settings.forgotten_retention_days * DAY_MS,
             ),
-            partitions=None if settings.any_partitioner else self.partitions,
+            partitions=self.partitions,
+            any_partitioner=settings.any_partitioner,
         )
 
 

@@ -39,6 +39,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     format: int
     rules_version: int
     partition_time: int | None
+    partitions: int | None = None
+    """Of every input; None where it is not known (replay)."""
 
 
 class Machine:
@@ -53,10 +55,15 @@ class Machine:
         topic_prefix: str = "",
         retention: Retention | None = None,
         partitions: int | None = None,
+        any_partitioner: bool = False,
     ) -> None:
-        """Make an empty one; the parameters are those of Shard."""
+        """Make an empty one. `any_partitioner`: take studios in whichever partition they come."""
+        self._partitions = partitions
         self.shard = Shard(
-            partition, topic_prefix=topic_prefix, retention=retention, partitions=partitions
+            partition,
+            topic_prefix=topic_prefix,
+            retention=retention,
+            partitions=None if any_partitioner else partitions,
         )
         self._decode: dict[str, Decode] = {
             topics.prefixed(topic, topic_prefix): DOORS[topic.value]
@@ -120,7 +127,9 @@ class Machine:
 
     def checkpoint(self) -> bytes:
         """Give what `resume` needs besides the rows."""
-        return msgspec.msgpack.encode(Checkpoint(FORMAT, RULES_VERSION, self.shard.partition_time))
+        return msgspec.msgpack.encode(
+            Checkpoint(FORMAT, RULES_VERSION, self.shard.partition_time, self._partitions)
+        )
 
     def resume(self, checkpoint: bytes | None) -> list[Emission]:
         """Go on from the rows loaded; None where nothing was ever written.
@@ -138,12 +147,23 @@ class Machine:
                 f"{made_with.format}; this release has {RULES_VERSION} and {FORMAT}. Start the "
                 "newer release, or restore the topics from before its start."
             )
+        self._check_partitions(made_with.partitions)
         self.shard.partition_time = made_with.partition_time
         differing = loading.settle_in(self.shard)
         if made_with.rules_version != RULES_VERSION:
             return self.shard.rejudge(RULES_VERSION)
         assert not differing, f"credit of {len(differing)} orders differs under the same rules"
         return []
+
+    def _check_partitions(self, before: int | None) -> None:
+        now = self._partitions
+        if before is not None and now is not None and before != now:
+            raise StateRefused(
+                f"The topics have {now} partitions, and the state was made with {before}: studios "
+                "would go to other partitions than those that hold what is known of them.\n"
+                "Kafka cannot take partitions away again. Start another deployment under a new "
+                "topic prefix, and let the producers send to that one."
+            )
 
     # ---- a read-only look, for Faust's tables
 
