@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from processor.rules.forgetting import DAY_MS, Retention
-from processor.rules.judge import CREDIT, IN_FLIGHT, Finding, find_reasons, phase_of
+from processor.rules.judge import CREDIT, IN_FLIGHT, Finding, find_reasons, standing_of
 from processor.rules.machine import Machine
 from processor.rules.rows import Order, Placed, Transfer
 from processor.rules.studio import Studio
@@ -138,8 +138,9 @@ def _orders(studio: Studio) -> list[tuple[str, Order]]:
 
 
 def _judgement(studio: Studio, order_id: str, order: Order, placed: Placed) -> dict[str, Any]:
-    in_flight = phase_of(order) is IN_FLIGHT
-    findings = list(find_reasons(order, studio.marks)) if in_flight else []
+    phase, unsecured = standing_of(order)
+    in_flight = phase is IN_FLIGHT
+    findings = list(find_reasons(unsecured, order.transfers, studio.marks))
     account = studio.accounts.get(placed.currency)
     credit = None
     if account is not None and order_id in account.short:

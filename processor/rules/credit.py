@@ -11,6 +11,7 @@ An account keeps its orders in two places, and nothing of an order but what the 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Set
 from typing import Final
 
 from processor.rules.queue import FundingQueue, Turn
@@ -20,6 +21,7 @@ from schemas.halted import Credit
 #: A secured order: (closing, order_id, cost).
 Secured = tuple[int, str, int]
 
+_NOBODY: Final = frozenset[str]()
 _ALL: Final = -1
 """A threshold before every closing: no order is settled by date."""
 
@@ -132,10 +134,13 @@ class Account:
             return None
         return balance.balance_minor + balance.credit_limit_minor - self.spent
 
-    def fund(self) -> set[str]:
+    def fund(self) -> Set[str]:
         """Fund the queue; give the orders that became short or are so no longer."""
         self.changed = False
-        return self.queue.fund(self.available())
+        queue, available = self.queue, self.available()
+        if (available is None or queue.total <= available) and not queue.short:
+            return _NOBODY
+        return queue.fund(available)
 
     def sums(self, order_id: str) -> Credit:
         """Give what the check says to an order that is short."""

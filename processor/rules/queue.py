@@ -212,7 +212,10 @@ class FundingQueue:
     def _block_of(self, turn: Turn) -> int:
         """Give the block that holds a turn, or into which it belongs."""
         blocks = self._blocks
-        low, high = 0, len(blocks) - 1
+        high = len(blocks) - 1
+        if high < 1:
+            return 0
+        low = 0
         while low < high:
             middle = (low + high) // 2
             if blocks[middle].turns[-1] < turn:

@@ -212,6 +212,7 @@ class Shard:
         table = _TABLE_OF[event.asset_type]
         mark = facts.make_mark(event, touched)
         marks, users = studio.marks[table], studio.users[table]
+        changed = self.changes.mark
         affected: set[str] = set()
         unwatched = []
         for asset in event.asset_ids:
@@ -226,7 +227,7 @@ class Shard:
             else:
                 continue
             marks[asset] = kept
-            self.changes.mark(studio, table, asset)
+            changed(studio, table, asset)
             if asset in users and (kept.gone or (old is not None and old.gone)):
                 affected.update(studio.users_of(table, asset))
         if unwatched:
@@ -296,25 +297,24 @@ class Shard:
         self, studio: Studio, judged: Judged, event: Any, at: Coordinates
     ) -> list[Emission]:
         """Fund the accounts that have changed, and emit what is new of the orders judged."""
-        for account in studio.accounts.values():
-            if account.changed:
-                flipped = account.fund()
+        for changed in studio.accounts.values():
+            if changed.changed:
+                flipped = changed.fund()
                 if flipped:
                     self._judge_all(studio, flipped, judged)
         emitted: list[Emission] = []
         for order_id in sorted(judged) if len(judged) > 1 else judged:
             order, phase, findings = judged[order_id]
-            halt, placed = order.halt, order.placed
+            placed, halt = order.placed, order.halt
             if placed is None:
                 continue
-            account_of = studio.accounts.get(placed.currency)
-            short = account_of is not None and order_id in account_of.short
-            if not short and not findings and (halt is None or not halt.reasons):
-                continue
-            if short:
+            account = studio.accounts.get(placed.currency)
+            if account is not None and order_id in account.queue.short:
                 findings = tuple(sorted((*findings, _CREDIT_FINDING)))
+            elif not findings and (halt is None or not halt.reasons):
+                continue
             said = self._writer.write(
-                studio.id, order_id, order, phase, findings, account_of, _cause(event, at)
+                studio.id, order_id, order, phase, findings, account, _cause(event, at)
             )
             if said is not None:
                 studio.put_halt(order_id, _with_halt(order, said[0]))

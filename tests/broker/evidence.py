@@ -5,6 +5,7 @@ Everything is read read_committed with librdkafka; workers use aiokafka.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from schemas.private import JournalRecord, PositionsRow, decode_journal, decode_
 from tests.support.processes import patiently
 
 _BATCH = 2_000
+_WAIT_SECONDS = 0.2
 _PATIENCE_SECONDS = 30.0
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -62,7 +64,7 @@ class View:
         self.partitions = partitions
         self.group = group
         self.inputs = [topics.prefixed(topic, prefix) for topic in topics.INPUTS]
-        self._admin = AdminClient({"bootstrap.servers": servers})
+        self.admin = AdminClient({"bootstrap.servers": servers})
 
     def name(self, topic: topics.Topic) -> str:
         return topics.prefixed(topic, self.prefix)
@@ -75,7 +77,7 @@ class View:
         request = ConsumerGroupTopicPartitions(self.group, wanted)
 
         def ask() -> dict[Place, int]:
-            future: Any = self._admin.list_consumer_group_offsets([request], request_timeout=5)[
+            future: Any = self.admin.list_consumer_group_offsets([request], request_timeout=5)[
                 self.group
             ]
             listed = future.result(20).topic_partitions
@@ -88,7 +90,7 @@ class View:
         latest = {TopicPartition(*p): OffsetSpec.latest() for p in self.places(self.inputs)}
 
         def ask() -> dict[Place, int]:
-            found = self._admin.list_offsets(latest)
+            found = self.admin.list_offsets(latest)
             return {(at.topic, at.partition): f.result(20).offset for at, f in found.items()}
 
         return patiently(ask)
@@ -136,11 +138,14 @@ class View:
         places = self.places(names)
         found: dict[Place, list[Message]] = defaultdict(list)
         unfinished = set(places)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         try:
             consumer.assign([TopicPartition(*place, 0) for place in places])
             while unfinished:
-                batch = consumer.consume(_BATCH, _PATIENCE_SECONDS)
-                assert batch, f"no end within {_PATIENCE_SECONDS:g} s: {sorted(unfinished)}"
+                batch = consumer.consume(_BATCH, _WAIT_SECONDS)
+                if batch:
+                    deadline = time.monotonic() + _PATIENCE_SECONDS
+                assert time.monotonic() < deadline, f"these do not end: {sorted(unfinished)}"
                 for message in batch:
                     _file(message, found, unfinished)
         finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from processor import topicadmin
 from processor.config import load
@@ -88,8 +88,7 @@ class Fleet:
             for name, value in config.items()
         ]
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-        admin = AdminClient({"bootstrap.servers": self._servers})
-        for future in admin.incremental_alter_configs([resource]).values():
+        for future in self.view.admin.incremental_alter_configs([resource]).values():
             future.result(20)
 
     # -- workers

@@ -12,7 +12,7 @@ import pytest
 from processor.rules import judge
 from processor.rules.judge import Finding, Phase
 from processor.rules.machine import Checkpoint, Machine
-from processor.rules.rows import FORMAT, Order
+from processor.rules.rows import FORMAT, Line, Order, Transfer
 from processor.rules.shard import RULES_VERSION
 from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
@@ -61,8 +61,10 @@ def resumed(rows: Rows, checkpoint: bytes) -> tuple[list[dict[str, Any]], Machin
     return [value for value in values if value is not None], machine
 
 
-def without_products(order: Order, marks: judge.Marks) -> tuple[Finding, ...]:
-    return tuple(x for x in ORIGINAL(order, marks) if x.code != judge.PRODUCT)
+def without_products(
+    lines: tuple[Line, ...], transfers: tuple[Transfer, ...], marks: judge.Marks
+) -> tuple[Finding, ...]:
+    return tuple(x for x in ORIGINAL(lines, transfers, marks) if x.code != judge.PRODUCT)
 
 
 ORIGINAL = judge.find_reasons
@@ -137,15 +139,15 @@ def test_new_rules_of_assets_pass_through_the_credit_check(monkeypatch: pytest.M
 
 
 def test_an_order_that_new_rules_close_is_not_left_halted(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = judge.phase_of
+    original = judge.standing_of
 
-    def closes_what_is_paid(order: Order) -> Phase:
+    def closes_what_is_paid(order: Order) -> tuple[Phase, tuple[Line, ...]]:
         paid = order.placed is not None and order.placed.paid
-        return Phase.CANCELLED if paid else original(order)
+        return (Phase.CANCELLED, ()) if paid else original(order)
 
     rows, checkpoint = written(*HALTED)
     patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "phase_of", closes_what_is_paid)
+    patch_everywhere(monkeypatch, "standing_of", closes_what_is_paid)
     values, _ = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
         ("b", "ended", "cancelled")
