@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules lint format types lock clean
+.PHONY: help demo test test-fast test-rules crash retail lint format types lock clean
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -27,6 +27,12 @@ test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k n
 
 test-fast: $(VENV)/.test ## Run the tests that need no Kafka
 	@$(BIN)/python -m pytest -m "not broker and not slow" $(ARGS)
+
+crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
+	@$(BIN)/python -m tests.crash $(ARGS)
+
+retail: $(VENV)/.test ## Take a real shop's whole year through replay and killed workers; judge
+	@ORDERHALT_RETAIL_EVERY=1 $(BIN)/python -m pytest -rP tests/broker/test_retail.py $(ARGS)
 
 test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
 

@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def invoices() -> list[Invoice]:
-    """The retail year, or with ORDERHALT_RETAIL_STUDIOS=10 that of every tenth studio (default)."""
+    """The retail year of every tenth studio, or of as many as ORDERHALT_RETAIL_EVERY says."""
     every = int(os.environ.get("ORDERHALT_RETAIL_EVERY", "10"))
     found = read_invoices()
     studios = set(sorted({invoice.studio for invoice in found})[::every])

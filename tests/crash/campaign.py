@@ -191,15 +191,17 @@ class Campaign:
         return f"guest came and went; died: {points}", action
 
     def _kill(self) -> Action:
+        """Kill one that works, after some more progress; or, one time in four, whatever it does."""
         [name] = self._some(1)
-        share = self._chance.random()
+        records = int(self._chance.random() * self._plan.per_second)
+        at_work, fleet = self._chance.random() < 0.75, self.fleet
 
         def action() -> None:
-            applied = self.fleet.view.applied() + int(share * self._plan.per_second)
-            ends = sum(self.fleet.view.ends().values())
-            wanted = min(applied, ends)
-            self.fleet.wait(lambda: self.fleet.view.applied() >= wanted, "some progress")
-            self.fleet.kill(name)
+            wanted = min(fleet.view.applied() + records, sum(fleet.view.ends().values()))
+            fleet.wait(lambda: fleet.view.applied() >= wanted, f"{records} records more")
+            if at_work:
+                fleet.wait(lambda: fleet.owned(name) is not None, f"{name} to be at work")
+            fleet.kill(name)
 
         return f"kill -9 of {name}", action
 
