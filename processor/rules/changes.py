@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from processor.rules.rows import ASSET_TABLES, INLINE_TRANSFERS, Mark, Order, encode
+from processor.rules.rows import (
+    ASSET_TABLES,
+    FORMAT,
+    INLINE_TRANSFERS,
+    Mark,
+    Order,
+    OwnTransfer,
+    encode,
+)
 from processor.rules.studio import Studio, with_transfers
 from schemas.partitioning import join_key
 
@@ -102,5 +110,5 @@ def _encode_transfer(studio: Studio, order_id: str, scope: str | None) -> bytes 
     order = studio.order(order_id)
     for transfer in order.transfers[INLINE_TRANSFERS:] if order is not None else ():
         if transfer.package_id == scope:
-            return encode(transfer)
+            return encode(OwnTransfer(FORMAT, transfer))
     return None

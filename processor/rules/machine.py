@@ -21,7 +21,7 @@ from processor.rules.rows import (
     Balance,
     Mark,
     Order,
-    Transfer,
+    OwnTransfer,
     decode,
 )
 from processor.rules.shard import RULES_VERSION, Coordinates, Shard
@@ -116,7 +116,7 @@ class Machine:
                 order = None if value is None else decode(Order, table, value)
                 loading.replace_order(shard, studio_id, ids[0], order)
             else:
-                transfer = None if value is None else decode(Transfer, table, value)
+                transfer = None if value is None else decode(OwnTransfer, table, value).transfer
                 loading.replace_transfer(shard, studio_id, ids[0], ids[1] or None, transfer)
         elif table == "balances":
             balance = None if value is None else decode(Balance, table, value)

@@ -124,6 +124,13 @@ class Balance(Struct, frozen=True, gc=False, array_like=True):
     """It names the orders that it contains; else it contains what was secured by its date."""
 
 
+class OwnTransfer(Struct, frozen=True, gc=False, array_like=True):
+    """A transfer that has a row of its own."""
+
+    format: int
+    transfer: Transfer
+
+
 NEW_ORDER: Final = Order(FORMAT, 0, None, None, (), (), None)
 
 ROW_TYPES: Final[dict[str, type]] = {
@@ -140,7 +147,7 @@ ASSET_TABLES: Final = ("products", "photos", "packages")
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_order: Final = msgspec.msgpack.Decoder(Order).decode
 _decoders: Final[dict[Any, msgspec.msgpack.Decoder[Any]]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in {*ROW_TYPES.values(), Transfer}
+    kind: msgspec.msgpack.Decoder(kind) for kind in {*ROW_TYPES.values(), OwnTransfer}
 }
 
 
@@ -150,7 +157,7 @@ def decode(kind: type, table: str, value: bytes) -> Any:
         row = _decoders[kind].decode(value)
     except msgspec.MsgspecError as fault:
         raise StateRefused(_unreadable(table, value, fault)) from fault
-    if kind is not Transfer and row.format > FORMAT:
+    if row.format > FORMAT:
         raise StateRefused(_newer(table, row.format))
     return row
 
