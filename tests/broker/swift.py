@@ -61,7 +61,7 @@ class SwiftModel(Model):
             assets = ((event.asset_type, asset_id) for asset_id in event.asset_ids)
             _note_marks(watch, studio, assets)
         elif isinstance(event, BalanceChanged):
-            named = studio.orders
+            named = [i for i in studio.orders if i not in watch.orders and _matters(studio, i)]
         else:
             assert isinstance(event, OrderPlaced | OrderCancelled | LabTransfer)
             named = (event.order_id,)

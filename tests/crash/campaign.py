@@ -68,7 +68,7 @@ def items_of(plan: Plan) -> list[Item]:
         seed=plan.seed,
         studios=plan.studios,
         events_per_second=1_000,
-        orders_in_flight=1_000,
+        orders_in_flight=400,
         start_us=_START_US,
         trouble=4,
         malformed_share=0.01,
