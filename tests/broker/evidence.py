@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 from schemas import topics
 from schemas.private import JournalRecord, PositionsRow, decode_journal, decode_positions
@@ -64,7 +63,15 @@ class View:
         self.partitions = partitions
         self.group = group
         self.inputs = [topics.prefixed(topic, prefix) for topic in topics.INPUTS]
-        self.admin = AdminClient({"bootstrap.servers": servers})
+        # Asks only, and never joins the group. Not an AdminClient: while librdkafka 2.16 destroys one
+        # that has asked for a group's offsets, it may hang.
+        self._group = Consumer(
+            {"bootstrap.servers": servers, "group.id": group, "enable.auto.commit": False}
+            | {"isolation.level": "read_uncommitted"}
+        )
+
+    def close(self) -> None:
+        self._group.close()
 
     def name(self, topic: topics.Topic) -> str:
         return topics.prefixed(topic, self.prefix)
@@ -73,27 +80,16 @@ class View:
         return [(name, partition) for name in names for partition in range(self.partitions)]
 
     def committed(self) -> dict[Place, int]:
-        wanted = [TopicPartition(*place) for place in self.places(self.inputs)]
-        request = ConsumerGroupTopicPartitions(self.group, wanted)
-
-        def ask() -> dict[Place, int]:
-            future: Any = self.admin.list_consumer_group_offsets([request], request_timeout=5)[
-                self.group
-            ]
-            listed = future.result(20).topic_partitions
-            return {(at.topic, at.partition): at.offset for at in listed if at.offset >= 0}
-
-        return patiently(ask)
+        """Give the group's offsets."""
+        places = [TopicPartition(*place) for place in self.places(self.inputs)]
+        listed = patiently(lambda: self._group.committed(places, 20))
+        return {(at.topic, at.partition): at.offset for at in listed if at.offset >= 0}
 
     def ends(self) -> dict[Place, int]:
         """Give the ends of the inputs."""
-        latest = {TopicPartition(*p): OffsetSpec.latest() for p in self.places(self.inputs)}
-
-        def ask() -> dict[Place, int]:
-            found = self.admin.list_offsets(latest)
-            return {(at.topic, at.partition): f.result(20).offset for at, f in found.items()}
-
-        return patiently(ask)
+        places = [TopicPartition(*place, OFFSET_END) for place in self.places(self.inputs)]
+        listed = patiently(lambda: self._group.offsets_for_times(places, 20))
+        return {(at.topic, at.partition): at.offset for at in listed}
 
     def lag(self) -> int:
         committed = self.committed()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from processor import topicadmin
 from processor.config import load
@@ -68,6 +68,7 @@ class Fleet:
         self._prefix = prefix
         self._directory = directory
         self._workers: dict[str, Worker] = {}
+        self._ended: list[Worker] = []
         self._lives: Counter[str] = Counter()
         self._environment = {
             "ORDERHALT_ALLOW_CREATE_TIME": str(create_time).lower(),
@@ -79,17 +80,7 @@ class Fleet:
         if create_time:
             # The records are years old: without this the broker would delete them.
             config |= {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-        for topic in topics.INPUTS:
-            self._configure(topics.prefixed(topic, prefix), config)
-
-    def _configure(self, topic: str, config: Mapping[str, str]) -> None:
-        entries = [
-            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in config.items()
-        ]
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-        for future in self.view.admin.incremental_alter_configs([resource]).values():
-            future.result(20)
+        _configure(servers, [topics.prefixed(topic, prefix) for topic in topics.INPUTS], config)
 
     # -- workers
 
@@ -176,7 +167,7 @@ class Fleet:
         code = worker.terminate(within=20)
         assert code == 0, f"{name} ended with {code}: {worker.log()[-2000:]}"
         self.deaths["SIGTERM"] += 1
-        del self._workers[name]
+        self._ended.append(self._workers.pop(name))
 
     def wait(self, condition: Callable[[], bool], what: str, *, spare: str | None = None) -> None:
         """Wait, and restart meanwhile who ends by itself, as a supervisor would."""
@@ -213,15 +204,22 @@ class Fleet:
     def _is_beyond(self, applied: int) -> bool:
         return self.view.applied() > applied or not self.view.lag()
 
+    def stop(self) -> None:
+        """End all workers in good order."""
+        for name in list(self._workers):
+            self.leave(name)
+
     def end(self) -> None:
-        """End all workers, those that are stopped too."""
+        """End all workers, those that are stopped too, and look no more."""
         for worker in self._workers.values():
             if worker.running:
                 worker.kill()
+        self.view.close()
 
     def log_tails(self) -> str:
         """Quote what the workers said last."""
-        return "\n".join(f"{n}:\n{w.log()[-2000:]}" for n, w in self._workers.items())
+        workers = [*self._ended, *self._workers.values()]
+        return "\n".join(f"{w.log_path.name}:\n{w.log()[-2000:]}" for w in workers)
 
     # -- records
 
@@ -234,6 +232,20 @@ class Fleet:
             yield load
         finally:
             load.finish()
+
+
+def _configure(servers: str, names: Sequence[str], config: Mapping[str, str]) -> None:
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in config.items()
+    ]
+    resources = [
+        ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for name in names
+    ]
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.incremental_alter_configs(resources).values():
+        future.result(20)
 
 
 class Load(threading.Thread):

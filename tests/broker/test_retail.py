@@ -142,6 +142,7 @@ def test_the_year_through_kafka_with_kills(
             fleet.wait(lambda: fleet.view.applied() >= applied, f"{applied:.0f} records")  # noqa: B023
             fleet.kill(names[number % 2])
     fleet.wait_until_applied()
+    fleet.stop()
     evidence = fleet.view.gather()
     model = SwiftModel(evidence.prefix, partitions=PARTITIONS, dataschema=DATA_SCHEMA)
     verdict = verify(evidence, model)

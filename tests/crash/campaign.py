@@ -125,6 +125,7 @@ class Campaign:
         load_seconds = time.monotonic() - started
         self._say(f"all applied after {load_seconds:.0f} s; judging")
         started = time.monotonic()
+        fleet.stop()
         evidence = fleet.view.gather()
         prefix = evidence.prefix
         model = SwiftModel(prefix, partitions=plan.partitions, dataschema=DATA_SCHEMA)

@@ -13,6 +13,8 @@ from typing import IO, TypeVar
 
 from confluent_kafka import KafkaException
 
+from processor.watchdog import Watchdog
+
 ROOT = Path(__file__).parents[2]
 Result = TypeVar("Result")
 _NOT_READY = ("COORDINATOR", "LEADER", "UNKNOWN_TOPIC", "TIMED_OUT")
@@ -35,20 +37,24 @@ class Worker:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
+        # It must not outlive this process, however that ends.
+        self._watchdog = Watchdog(self.process.pid, arguments[-1])
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.wait(10)
 
     def terminate(self, within: float = 10) -> int:
         self.process.terminate()
-        return self.process.wait(within)
+        return self.wait(within)
 
     def wait(self, within: float = 30) -> int:
-        return self.process.wait(within)
+        code = self.process.wait(within)
+        self._watchdog.dismiss()
+        return code
 
     @property
     def running(self) -> bool:
