@@ -15,6 +15,7 @@ one step. Only blocks that were changed, or that a shift has carried over such a
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -105,7 +106,7 @@ class _Block:
 class FundingQueue:
     """The orders that share what is available, in order of their turns."""
 
-    __slots__ = ("_blocks", "entries", "short", "total")
+    __slots__ = ("_before", "_blocks", "entries", "short", "total")
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -114,6 +115,8 @@ class FundingQueue:
         self.short: set[str] = set()
         """The orders that are not funded, as of the last `fund`."""
         self._blocks: list[_Block] = []
+        self._before: list[int] = []
+        """What is wanted before each block, as of the last `fund`; empty until somebody asks."""
 
     def add(self, turn: Turn, cost: int, *, missing: bool, short: bool) -> None:
         """Put an order into the queue; `short`: it was not funded when the state was written."""
@@ -182,6 +185,7 @@ class FundingQueue:
                 block.changed = True
                 block.short = set()
             return flipped
+        self._before = []
         flipped = set()
         left = available
         for block in self._blocks:
@@ -199,8 +203,9 @@ class FundingQueue:
         """Give the sums of a short order, as of the last `fund`."""
         turn = self.entries[order_id].turn
         at = self._block_of(turn)
-        left = self._blocks[at].entered
-        before = sum([block.wants for block in self._blocks[:at]])
+        if not self._before:
+            self._before = list(accumulate([x.wants for x in self._blocks], initial=0))
+        left, before = self._blocks[at].entered, self._before[at]
         for entry in self._blocks[at].entries:
             if entry.turn == turn:
                 break

@@ -22,6 +22,7 @@ from processor.rules.judge import (
     CREDIT,
     IN_FLIGHT,
     PACKAGE,
+    SECURED,
     UNPLACED,
     Finding,
     Phase,
@@ -31,15 +32,13 @@ from processor.rules.judge import (
 )
 from processor.rules.records import Cause, Writer
 from processor.rules.rows import (
-    FORMAT,
     INLINE_TRANSFERS,
     NEW_ORDER,
-    Halt,
     Line,
     Order,
-    Placed,
-    Standing,
     Transfer,
+    amend,
+    with_halt,
 )
 from processor.rules.studio import Studio
 from schemas import events
@@ -92,15 +91,6 @@ class Shard:
         self._partitions = partitions
         self.forgetting = Forgetting(self.studios, self.changes, retention or Retention())
         self._writer = Writer(topic_prefix)
-        self._apply: dict[Any, Callable[[Studio, Any, int, Judged], None]] = {
-            events.OrderPlaced: self._order_placed,
-            events.OrderCancelled: self._standing_changed,
-            events.OrderReinstated: self._standing_changed,
-            events.AssetDeleted: self._asset_changed,
-            events.AssetRestored: self._asset_changed,
-            events.LabTransfer: self._lab_transfer,
-            events.BalanceChanged: self._balance_changed,
-        }
 
     # ---- events
 
@@ -119,7 +109,7 @@ class Shard:
         elif kind is events.OrderPlaced:
             self.partition_time = now = touched
         judged: Judged = {}
-        self._apply[kind](studio, event, touched, judged)
+        _APPLY[kind](self, studio, event, touched, judged)
         emitted = self._conclude(studio, judged, event, at)
         if studio.released_marks:
             self.forgetting.watch_released(studio)
@@ -150,7 +140,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         placed = facts.merge_placed(old.placed, event)
-        new = _amend(old, touched, placed or old.placed, old.standing, old.transfers, old.settled)
+        new = amend(old, touched, placed or old.placed, old.standing, old.transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _standing_changed(
@@ -164,7 +154,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         standing = facts.merge_standing(old.standing, event)
-        new = _amend(old, touched, old.placed, standing or old.standing, old.transfers, old.settled)
+        new = amend(old, touched, old.placed, standing or old.standing, old.transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _lab_transfer(
@@ -180,7 +170,7 @@ class Shard:
         transfers, at = _merge_transfers(old.transfers, event)
         if at >= INLINE_TRANSFERS:
             self.changes.transfer(studio, event.order_id, event.package_id)
-        new = _amend(old, touched, old.placed, old.standing, transfers, old.settled)
+        new = amend(old, touched, old.placed, old.standing, transfers, old.settled)
         self._replace_order(studio, event.order_id, old, new, judged)
 
     def _replace_order(
@@ -193,10 +183,11 @@ class Shard:
         studio.put_order(order_id, None if is_new else old, before, new, after)
         self.changes.order(studio, order_id)
         if after is IN_FLIGHT:
+            if before is SECURED:
+                self.forgetting.let_go(studio, order_id, old)
             self._judge(studio, order_id, new, lines, judged)
         else:
             judged[order_id] = (new, after, ())
-        if after is not IN_FLIGHT:
             # The timer of an order that was not in flight before is set already.
             unwatched = is_new or before is IN_FLIGHT
             if unwatched or self.forgetting.let_go(studio, order_id, old):
@@ -260,7 +251,7 @@ class Shard:
         if old.forgotten_ms is not None:
             return
         listed = old.settled if currency in old.settled else (*old.settled, currency)
-        new = _amend(old, touched, old.placed, old.standing, old.transfers, listed)
+        new = amend(old, touched, old.placed, old.standing, old.transfers, listed)
         self._replace_order(studio, order_id, old, new, judged)
 
     # ---- judgement
@@ -317,7 +308,7 @@ class Shard:
                 studio.id, order_id, order, phase, findings, account, _cause(event, at)
             )
             if said is not None:
-                studio.put_halt(order_id, _with_halt(order, said[0]))
+                studio.put_halt(order_id, with_halt(order, said[0]))
                 self.changes.order(studio, order_id)
                 emitted.append(said[1])
         return emitted
@@ -333,6 +324,19 @@ class Shard:
         return emitted
 
 
+# Functions and not bound methods: a shard that referred to itself would outlive its partition, since
+# the collector never walks what it has frozen (processor.runtime.garbage).
+_APPLY: dict[Any, Callable[[Shard, Studio, Any, int, Judged], None]] = {
+    events.OrderPlaced: Shard._order_placed,  # noqa: SLF001
+    events.OrderCancelled: Shard._standing_changed,  # noqa: SLF001
+    events.OrderReinstated: Shard._standing_changed,  # noqa: SLF001
+    events.AssetDeleted: Shard._asset_changed,  # noqa: SLF001
+    events.AssetRestored: Shard._asset_changed,  # noqa: SLF001
+    events.LabTransfer: Shard._lab_transfer,  # noqa: SLF001
+    events.BalanceChanged: Shard._balance_changed,  # noqa: SLF001
+}
+
+
 def _in_flight_or_halted(studio: Studio) -> list[str]:
     found = []
     for order_id in studio.orders:
@@ -342,20 +346,6 @@ def _in_flight_or_halted(studio: Studio) -> list[str]:
         if halted or phase_of(order) is IN_FLIGHT:
             found.append(order_id)
     return found
-
-
-def _amend(
-    old: Order,
-    touched: int,
-    placed: Placed | None,
-    standing: Standing | None,
-    transfers: tuple[Transfer, ...],
-    settled: tuple[str, ...],
-) -> Order:
-    """Give an order's row with an event merged in; its age never counts from earlier than before."""
-    return Order(
-        FORMAT, max(touched, old.touched_ms), placed, standing, transfers, settled, old.halt
-    )
 
 
 def _merge_transfers(
@@ -390,15 +380,3 @@ def _cause(event: Any, at: Coordinates) -> Cause:
     if event is None:
         return Cause(at.timestamp_ms * 1000, f"rules:{at.offset}", rules=at.offset)
     return Cause(event.occurred_at, event.event_id, at.topic, at.partition, at.offset)
-
-
-def _with_halt(order: Order, halt: Halt) -> Order:
-    return Order(
-        FORMAT,
-        order.touched_ms,
-        order.placed,
-        order.standing,
-        order.transfers,
-        order.settled,
-        halt,
-    )

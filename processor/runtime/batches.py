@@ -126,4 +126,6 @@ class Cursor:
     def take(self, topic: str, partition: int, records: Sequence[Record], position: int) -> Batch:
         """Make the batch up to `position` and expect the next one there."""
         start, self.expected = self.expected, position
+        if records and records[0].offset < start:
+            records = [record for record in records if record.offset >= start]
         return Batch(topic, partition, start, position, records)

@@ -8,6 +8,9 @@ tracebacks, asyncio's tasks and futures), slowly, for as long as a worker runs.
 So: off while recovery loads rows; then everything that has survived is frozen, which takes it out of
 every later collection; then young collections at long intervals. They walk only what was made since
 the last one. Full collections practically never come: the third threshold counts middle ones.
+
+What is frozen and given up later is freed by its reference counts alone. So nothing that holds the
+state of a partition may be part of a cycle (tests/runtime/test_units.py).
 """
 
 from __future__ import annotations

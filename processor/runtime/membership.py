@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from processor.runtime import failpoints, failstop, recovery
 from processor.runtime.partition import Partition
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from processor.runtime.transport import Consumer
 
 log = logging.getLogger(__name__)
+
+_KEEP_ALIVE_SECONDS: Final = 10.0
 
 
 class Membership:
@@ -78,6 +80,20 @@ class Membership:
             kept,
             time.monotonic() - started,
         )
+        if not numbers:
+            await self._stay_in_reserve()
+
+    async def _stay_in_reserve(self) -> None:
+        """Stay in the group without partitions, until the next rebalance.
+
+        A member that fetches nothing for the poll interval leaves, and never joins again: it would
+        not be there when a partition needs it.
+        """
+        while True:
+            await asyncio.sleep(_KEEP_ALIVE_SECONDS)
+            if self._app.should_stop:
+                return  # The consumer's thread may have ended.
+            await self._consumer.keep_alive()
 
     async def _recover(self, numbers: list[int]) -> None:
         """Recover partitions; they count as ours only when they are complete."""

@@ -181,8 +181,11 @@ class Partition:
     async def close(self) -> None:
         """Give the partition up; its open window has been committed, or is lost on purpose."""
         self.deactivate()
-        if self._committer is not None:
-            self._committer.cancel()
+        # A cancelled task keeps the frame that it was cancelled in, and so this partition with all
+        # its state; frozen, such a cycle would never be collected (`garbage`).
+        committer, self._committer, self._catching_up = self._committer, None, None
+        if committer is not None:
+            committer.cancel()
         async with self._committing:
             await self.writer.close()
 
@@ -311,7 +314,14 @@ def commit_remedy(error: Exception, work: Work, partition: int) -> str:
         )
     if not isinstance(error, KafkaError | TimeoutError):
         return "This is a bug; nothing of this transaction counts. Please report it. " + FIND_RECORD
-    return (
+    remedy = (
         "Check that Kafka is well (its log, its load, the network). Nothing is lost: the next start "
         "goes on from the last transaction that counts."
     )
+    if isinstance(error, TimeoutError):
+        # One event may touch any number of orders, and is never split.
+        remedy += (
+            " If it stops here again and again, the transaction is too large for its time: raise "
+            "--transaction-timeout-ms, up to 30000."
+        )
+    return remedy

@@ -37,7 +37,7 @@ from schemas.errors import StateRefused
 log = logging.getLogger(__name__)
 
 _HANGING_AFTER_SECONDS: Final = 3.0
-_GROUP_SETTLES_WITHIN_SECONDS: Final = 2.0
+_GROUP_SETTLES_WITHIN_SECONDS: Final = 10.0
 _POLL_MS: Final = 50
 _KEEP_ALIVE_SECONDS: Final = 5.0
 

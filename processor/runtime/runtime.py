@@ -89,7 +89,8 @@ class Runtime:
     async def give_up(self, numbers: list[int]) -> None:
         """Forget partitions and everything of theirs in memory."""
         gone = [self.partitions.pop(number) for number in numbers]
-        await asyncio.gather(*(partition.close() for partition in gone))
+        # Another rebalance may cancel this; the producers are closed all the same.
+        await asyncio.shield(asyncio.gather(*(partition.close() for partition in gone)))
 
     # -- read-only look at the rows, for Faust tables
 

@@ -102,8 +102,6 @@ async def _plan(reader: Any, request: Request, state: _State, limit_bytes: int) 
             f"{request.place} is behind the partition's position, {expected}: it has been applied or "
             "rejected already. Nothing to do."
         )
-    if (request.topic, request.offset) in {tuple(at) for at in row.quarantine}:
-        raise NotSkipped(f"{request.place} is noted already: start the worker.")
     if expected < start:
         raise NotSkipped(
             f"The broker has deleted records of {request.topic} partition {request.partition} that "
@@ -112,7 +110,10 @@ async def _plan(reader: Any, request: Request, state: _State, limit_bytes: int) 
         )
     first = await _record_from(reader, request, expected, state.ends[request.topic])
     if first is not None and first.offset == request.offset:
+        # Also where it is noted: a worker cannot set aside what its client cannot read.
         return _plan_next(request, row, first, expected, limit_bytes)
+    if (request.topic, request.offset) in row.quarantine:
+        raise NotSkipped(f"{request.place} is noted already: start the worker.")
     if first is not None and first.offset < request.offset:
         found = await _record_from(reader, request, request.offset, state.ends[request.topic])
         if found is not None and found.offset == request.offset:
@@ -131,7 +132,11 @@ def _plan_next(
     rejection = Rejection(RejectionCode.QUARANTINED, QUARANTINED_MESSAGE)
     run = private.Run(request.topic, expected, request.offset + 1)
     return _Plan(
-        replace_row(row, offsets={**row.offsets, request.topic: request.offset + 1}),
+        replace_row(
+            row,
+            offsets={**row.offsets, request.topic: request.offset + 1},
+            quarantine=[noted for noted in row.quarantine if noted != at],
+        ),
         rejected_record(record, rejection, limit_bytes),
         private.JournalRecord(private.JOURNAL_FORMAT, row.number, [run], [at]),
         f"{request.place} is on the rejected topic as `quarantined`. Start the worker.",

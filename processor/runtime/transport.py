@@ -86,6 +86,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         leaving = self._ensure_consumer()._coordinator._maybe_leave_group()
         asyncio.run_coroutine_threadsafe(leaving, self.thread_loop).result(seconds)
 
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Expect nothing until the next seek: aiokafka goes back to the committed offsets.
+
+        A fetch that is in flight all through a rebalance would else be judged by where this worker
+        was before, and take that for a log that was cut.
+        """
+        self._cursors.clear()
+        await super().on_partitions_revoked(revoked)
+
     async def position_at(self, offsets: InputOffsets) -> None:
         """Seek, and expect the next batches there."""
         await self.call_thread(self._position_at, offsets)
@@ -140,11 +149,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if unreadable is None:
             raise error
         tp = TopicPartition(unreadable.topic, unreadable.partition)
-        before = unreadable.offset - self._cursors[tp].expected
-        if before <= 0:
-            raise unreadable
-        consumer.seek(tp, self._cursors[tp].expected)
-        return await super()._fetch_records(consumer, {tp}, _FETCH_SECONDS, before)
+        cursor = self._cursors.get(TP(unreadable.topic, unreadable.partition))
+        if cursor is None:
+            return {}  # A rebalance has begun; whoever gets the partition will come to it.
+        before = unreadable.offset - cursor.expected
+        while before > 0:
+            consumer.seek(tp, cursor.expected)
+            try:
+                return await super()._fetch_records(consumer, {tp}, _FETCH_SECONDS, before)
+            except UnicodeDecodeError:
+                # Not every offset before it holds a record, so these were too many.
+                before //= 2
+        raise unreadable
 
     async def _judge(
         self, consumer: Any, tp: TP, cursor: Cursor, records: Any, position: int

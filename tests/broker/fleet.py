@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from processor import topicadmin
 from processor.config import load
@@ -74,13 +74,18 @@ class Fleet:
             "ORDERHALT_ALLOW_CREATE_TIME": str(create_time).lower(),
             **(environment or {}),
         }
+        config = {
+            "max.message.bytes": str(_INPUT_MAX_BYTES),
+            "message.timestamp.type": "CreateTime" if create_time else "LogAppendTime",
+            # With the producers' clocks the records are years old: the broker would delete them.
+            "retention.ms": "-1",
+        }
+        # Not altered afterwards: it takes a while until a broker goes by an altered setting.
+        _create_inputs(
+            servers, [self.view.name(topic) for topic in topics.INPUTS], partitions, config
+        )
         settings = load(bootstrap_servers=servers, topic_prefix=prefix)
         asyncio.run(topicadmin.create(settings, partitions, 1))
-        config = {"max.message.bytes": str(_INPUT_MAX_BYTES)}
-        if create_time:
-            # The records are years old: without this the broker would delete them.
-            config |= {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-        _configure(servers, [topics.prefixed(topic, prefix) for topic in topics.INPUTS], config)
 
     # -- workers
 
@@ -234,17 +239,12 @@ class Fleet:
             load.finish()
 
 
-def _configure(servers: str, names: Sequence[str], config: Mapping[str, str]) -> None:
-    entries = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        for name, value in config.items()
-    ]
-    resources = [
-        ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
-        for name in names
-    ]
+def _create_inputs(
+    servers: str, names: Sequence[str], partitions: int, config: Mapping[str, str]
+) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
-    for future in admin.incremental_alter_configs(resources).values():
+    wanted = [NewTopic(name, partitions, 1, config=dict(config)) for name in names]
+    for future in admin.create_topics(wanted).values():
         future.result(20)
 
 
@@ -261,12 +261,14 @@ class Load(threading.Thread):
         self._per_second = per_second
         self._finishing = threading.Event()
         self._error: BaseException | None = None
+        self._acknowledged: set[tuple[str, int, int]] = set()
         self._producer = Producer(
             {
                 "bootstrap.servers": servers,
                 "enable.idempotence": True,
                 "linger.ms": 5,
-                "message.max.bytes": 4 << 20,
+                # A batch must fit into what a topic takes, also one that ends with a large record.
+                "message.max.bytes": _INPUT_MAX_BYTES - 64 * 1024,
             }
         )
 
@@ -310,9 +312,12 @@ class Load(threading.Thread):
                 self._producer.poll(0)
                 return
 
-    def _delivered(self, error: Any, _message: Any) -> None:
+    def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._error = RuntimeError(f"a record was not taken: {error}")
+        else:
+            place = message.topic(), message.partition(), message.offset()
+            self._acknowledged.add(place)
 
     def finish(self) -> None:
         """Send what is left, and wait until the broker has all of it."""
@@ -320,3 +325,5 @@ class Load(threading.Thread):
         self.join()
         if self._error is not None:
             raise self._error
+        taken = len(self._acknowledged)
+        assert taken == len(self._items), f"{len(self._items)} sent, {taken} places given to them"

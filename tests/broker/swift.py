@@ -23,8 +23,8 @@ from tests.model.events import (
     OrderCancelled,
     OrderPlaced,
 )
-from tests.model.facts import Asset, Facts, Mark, Studio
-from tests.model.judgement import cost_counts, is_in_flight
+from tests.model.facts import Asset, Facts, Mark, Order, Studio
+from tests.model.judgement import assets_of, cost_counts, is_in_flight
 
 
 @dataclass
@@ -71,7 +71,7 @@ class SwiftModel(Model):
         candidates = watch.orders.union(named)
         watch.orders = {order_id for order_id in candidates if _matters(studio, order_id)}
         orders = {i: studio.orders[i] for i in candidates if i in studio.orders}
-        return Studio(orders, watch.gone, studio.balances, studio.forgotten)
+        return Studio(orders, _gone_of(orders, watch.gone), studio.balances, studio.forgotten)
 
     def _ageing(self, facts: Facts, event: Event, timestamp: int) -> Facts:
         watched, retention, now = self._watched[id(facts)], self._retention, facts.partition_time
@@ -89,6 +89,17 @@ class SwiftModel(Model):
             # An order that goes now leaves its id, which reaches an age of its own.
             heappush(watched.due, (now + retention.forgotten_ms, studio_id))
         return Facts(now, {studio_id: facts.studios[studio_id] for studio_id in found})
+
+
+def _gone_of(orders: dict[str, Order], gone: dict[Asset, Mark]) -> dict[Asset, Mark]:
+    """Pick the marks that orders refer to: a studio may have deleted thousands of photos."""
+    found = {}
+    for order in orders.values():
+        for line in order.placed.lines if order.placed is not None else ():
+            for asset in assets_of(line):
+                if asset in gone:
+                    found[asset] = gone[asset]
+    return found
 
 
 def _note_marks(watch: _Watch, studio: Studio, assets: Iterable[Asset]) -> None:

@@ -84,6 +84,15 @@ def _check_offsets(evidence: Evidence, verdict: Verdict) -> None:
     committed = evidence.committed
     lagging = [(p, committed.get(p, 0), end) for p, end in evidence.ends.items() if end]
     verdict.check("lag: place, committed, end", [lag for lag in lagging if lag[1] != lag[2]])
+    # A transactional producer's control records would take offsets; none of these inputs has one.
+    verdict.check(
+        "inputs that were not read to their end: place, records read, end",
+        [
+            (place, len(evidence.inputs.get(place, ())), end)
+            for place, end in evidence.ends.items()
+            if len(evidence.inputs.get(place, ())) != end
+        ],
+    )
     verdict.check(
         "positions row and group differ: place, row, group",
         (

@@ -165,6 +165,22 @@ FORGOTTEN: list[tuple[str, Days, dict[str, str]]] = [
         {"placed": "other", "forgotten": "o1"},
     ),
     (
+        "in flight again, it is not closed whatever a balance says then",
+        [
+            (0, placed("o1", line("l1", package="k1"), cost=5), []),
+            (0, transfer("succeeded", package="k1"), []),
+            (0, balance(0, 9, at=2, settled=""), []),
+            (9, OTHER, []),
+            (9, placed("o1", line("l1", package="k1"), line("l2"), cost=5, version=2), []),
+            (9, transfer("started", package="k2"), []),
+            (9, balance(0, None, at=3, version=2), []),
+            (9, transfer("succeeded", at=4), []),
+            (16, OTHER, []),
+            (16.1, OTHER, []),
+        ],
+        {"placed": "other"},
+    ),
+    (
         "secured and cancelled",
         [*PAID_OUT, (0, balance(0, at=2), []), (0, cancelled(), []), (7, OTHER, ["o1"])],
         {"placed": "other", "forgotten": "o1"},

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def test_a_short_campaign(kafka: Any, topic_prefix: str, tmp_path: Path) -> None:
     plan = Plan(
         seed=1,
-        events=6_000,
+        events=5_000,
         partitions=6,
         kills=3,
         freezes=1,

@@ -34,6 +34,7 @@ def test_the_versions_that_this_was_written_against() -> None:
         ),
         (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"]),
         (driver.AIOKafkaConsumerThread, "__post_init__", ["self"]),
+        (driver.AIOKafkaConsumerThread, "on_partitions_revoked", ["self", "revoked"]),
         (driver.Consumer, "_new_consumer_thread", ["self"]),
         (driver.Consumer, "commit", ["self", "topics", "start_new_transaction"]),
         (driver.Consumer, "wait_empty", ["self"]),

@@ -266,6 +266,7 @@ def test_a_commit_that_fails_or_takes_too_long_stops(last_words: list[dict[str, 
             await bench.partition.commit()
         assert "longer than 0.8 s" in last_words[1]["what"]
         assert "a offsets 10 to 10" in last_words[1]["where"]
+        assert "--transaction-timeout-ms" in last_words[1]["remedy"]
 
     run(test)
 
