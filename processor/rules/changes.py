@@ -1,108 +1,117 @@
 """Which rows of a shard have changed since they were last drained, and their bytes.
 
-A row is encoded once a commit, however often it changed: the last value wins. Rows are frozen, so
-what is drained cannot change under the transaction that carries it.
+A row is encoded once a commit, however often it changed: the last value wins. The bytes are made
+when they are drained, so nothing can change under the transaction that carries them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from processor.rules.order import OrderState
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
     INLINE_TRANSFERS,
     Mark,
-    Order,
     OwnTransfer,
     encode,
 )
-from processor.rules.studio import Studio, with_transfers
+from processor.rules.studio import Studio
 from schemas.partitioning import join_key
 
 ChangedRow = tuple[str, bytes, bytes | None]
 """One record for a changelog: table, key, and value or None for a tombstone."""
 
-# What a changed row is of; below them the positions of the asset tables.
-_ORDER: Final = len(ASSET_TABLES)
-_TRANSFER: Final = _ORDER + 1
-_BALANCE: Final = _ORDER + 2
-
-_Row = tuple[int, Studio, str, str | None]
-"""(kind, studio, id, scope of a transfer that has a row of its own)."""
+_ORDERS: Final = "orders"
+_BALANCES: Final = "balances"
 
 
 class Changes:
     """The changed rows by what they are of; their values are read when they are drained."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_balances", "_mark_count", "_marks", "_orders", "_transfers")
 
     def __init__(self) -> None:
-        # A dict for its order: what is drained must not depend on hashes.
-        self._rows: dict[_Row, None] = {}
+        # Lists, and dicts for their order: what is drained must not depend on hashes.
+        self._orders: list[tuple[Studio, OrderState]] = []
+        self._transfers: dict[tuple[Studio, str, str | None], None] = {}
+        self._marks: dict[tuple[Studio, int], dict[str, None]] = {}
+        self._mark_count = 0
+        self._balances: dict[tuple[Studio, str], None] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._orders) + self._mark_count + len(self._balances) + len(self._transfers)
 
-    def order(self, studio: Studio, order_id: str) -> None:
-        """Note that an order's row has changed."""
-        self._rows[_ORDER, studio, order_id, None] = None
+    def order(self, studio: Studio, order: OrderState) -> None:
+        """Note that an order has changed, or is dropped."""
+        if not order.dirty:
+            order.dirty = True
+            self._orders.append((studio, order))
 
     def transfer(self, studio: Studio, order_id: str, scope: str | None) -> None:
         """Note that a transfer with a row of its own has changed."""
-        self._rows[_TRANSFER, studio, order_id, scope] = None
+        self._transfers[studio, order_id, scope] = None
 
-    def transfers_of(self, studio: Studio, order_id: str, order: Order) -> None:
+    def transfers_of(self, studio: Studio, order: OrderState) -> None:
         """Note that all transfers with rows of their own have changed."""
         for transfer in order.transfers[INLINE_TRANSFERS:]:
-            self.transfer(studio, order_id, transfer.package_id)
+            self.transfer(studio, order.id, transfer.package_id)
 
-    def mark(self, studio: Studio, table: int, asset: str) -> None:
-        """Note that the mark of an asset has changed."""
-        self._rows[table, studio, asset, None] = None
+    def marks(self, studio: Studio, table: int, assets: Iterable[str]) -> None:
+        """Note that the marks of some assets have changed."""
+        changed = self._marks.setdefault((studio, table), {})
+        before = len(changed)
+        changed.update(dict.fromkeys(assets))
+        self._mark_count += len(changed) - before
 
     def balance(self, studio: Studio, currency: str) -> None:
         """Note that a balance has changed."""
-        self._rows[_BALANCE, studio, currency, None] = None
+        self._balances[studio, currency] = None
 
     def drain(self) -> Iterator[ChangedRow]:
         """Give every changed row once, and forget that it changed. Take them all at once."""
-        # The assets of one event share their mark, which is then encoded once.
-        last: Mark | None = None
-        encoded: bytes | None = None
-        for kind, studio, item, scope in self._rows:
-            key = (studio.key_prefix + join_key(item)).encode()
-            if kind == _ORDER:
-                yield "orders", key, _encode_order(studio, item)
-            elif kind < _ORDER:
-                mark = studio.marks[kind].get(item)
-                if mark is None or mark is not last:
-                    last, encoded = mark, None if mark is None else encode(mark)
-                yield ASSET_TABLES[kind], key, encoded
-            elif kind == _BALANCE:
-                account = studio.accounts.get(item)
-                balance = None if account is None else account.balance
-                yield "balances", key, None if balance is None else encode(balance)
-            else:
-                # The whole order's transfer, where it came so late, has an empty package id.
-                key += b"/" + join_key(scope or "").encode()
-                yield "orders", key, _encode_transfer(studio, item, scope)
-        self._rows.clear()
+        for studio, order in self._orders:
+            order.dirty = False
+            kept = studio.orders.get(order.id)
+            if kept is None:
+                yield _ORDERS, _key(studio, order.id), None
+            elif kept is order:
+                yield _ORDERS, _key(studio, order.id), _encode_order(studio, order)
+            # Else it was dropped, and another of the same id came, which is noted as well.
+        for studio, order_id, scope in self._transfers:
+            # The whole order's transfer, where it came so late, has an empty package id.
+            key = _key(studio, order_id) + b"/" + join_key(scope or "").encode()
+            yield _ORDERS, key, _encode_transfer(studio, order_id, scope)
+        for (studio, table), assets in self._marks.items():
+            yield from _drain_marks(studio, table, assets)
+        for studio, currency in self._balances:
+            account = studio.accounts.get(currency)
+            balance = None if account is None else account.balance
+            yield _BALANCES, _key(studio, currency), None if balance is None else encode(balance)
+        self.clear()
 
     def clear(self) -> None:
         """Forget what changed."""
-        self._rows.clear()
+        for _, order in self._orders:
+            order.dirty = False
+        self._orders = []
+        self._transfers = {}
+        self._marks = {}
+        self._mark_count = 0
+        self._balances = {}
 
 
-def _encode_order(studio: Studio, order_id: str) -> bytes | None:
-    row = studio.orders.get(order_id)
-    if row is None or isinstance(row, bytes):
-        return row
-    if len(row.transfers) > INLINE_TRANSFERS:
-        return encode(with_transfers(row, row.transfers[:INLINE_TRANSFERS]))
-    value = encode(row)
-    studio.pack(order_id, row, value)
+def _key(studio: Studio, item: str) -> bytes:
+    return (studio.key_prefix + join_key(item)).encode()
+
+
+def _encode_order(studio: Studio, order: OrderState) -> bytes:
+    if len(order.transfers) > INLINE_TRANSFERS:
+        return encode(order.row(order.transfers[:INLINE_TRANSFERS]))
+    value = encode(order.row())
+    studio.pack(order, value)
     return value
 
 
@@ -112,3 +121,15 @@ def _encode_transfer(studio: Studio, order_id: str, scope: str | None) -> bytes 
         if transfer.package_id == scope:
             return encode(OwnTransfer(FORMAT, transfer))
     return None
+
+
+def _drain_marks(studio: Studio, table: int, assets: Iterable[str]) -> Iterator[ChangedRow]:
+    name, marks = ASSET_TABLES[table], studio.marks[table]
+    # The assets of one event share their mark, which is then encoded once.
+    last: Mark | None = None
+    encoded: bytes | None = None
+    for asset in assets:
+        mark = marks.get(asset)
+        if mark is None or mark is not last:
+            last, encoded = mark, None if mark is None else encode(mark)
+        yield name, _key(studio, asset), encoded

@@ -66,6 +66,11 @@ class Account:
         if self.queue.remove(order_id):
             self.changed = True
 
+    def move(self, order_id: str, turn: Turn) -> None:
+        """Give an order of the queue another turn."""
+        if self.queue.move(order_id, turn):
+            self.changed = True
+
     def set_missing(self, order_id: str, missing: bool) -> None:
         """Note whether an asset of an order is missing; an order outside the queue has no say."""
         if self.queue.set_missing(order_id, missing):
@@ -137,8 +142,13 @@ class Account:
     def fund(self) -> Set[str]:
         """Fund the queue; give the orders that became short or are so no longer."""
         self.changed = False
-        queue, available = self.queue, self.available()
-        if (available is None or queue.total <= available) and not queue.short:
+        queue, balance = self.queue, self.balance
+        if balance is None or balance.credit_limit_minor is None:
+            return queue.fund(None) if queue.short else _NOBODY
+        available = balance.balance_minor + balance.credit_limit_minor - self.spent
+        if queue.total <= available and not queue.short:
+            if queue.is_ordered:
+                queue.rest()
             return _NOBODY
         return queue.fund(available)
 

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 from processor.rules.changes import Changes
 from processor.rules.credit import Account
-from processor.rules.judge import IN_FLIGHT, SECURED, UNPLACED, closing, phase_of
+from processor.rules.judge import IN_FLIGHT, SECURED, closing
+from processor.rules.order import OrderState
 from processor.rules.records import order_key
-from processor.rules.rows import FORMAT, Order
 from processor.rules.studio import Studio
 from schemas.halted import Emission, tombstone
 
@@ -102,12 +102,12 @@ class Forgetting:
                 account.held.remove(order_id)
                 self.watch_order(order.touched_ms, studio.id, order_id)
 
-    def let_go(self, studio: Studio, order_id: str, old: Order) -> bool:
+    def let_go(self, studio: Studio, order: OrderState) -> bool:
         """Hold an order no longer, because an event named it; tell whether it was held."""
-        account = studio.accounts.get(old.placed.currency) if old.placed is not None else None
-        if account is None or order_id not in account.held:
+        account = studio.accounts.get(order.placed.currency) if order.placed is not None else None
+        if account is None or order.id not in account.held:
             return False
-        account.held.remove(order_id)
+        account.held.remove(order.id)
         return True
 
     # ---- forgetting
@@ -140,34 +140,34 @@ class Forgetting:
             order = None if studio is None else studio.order(order_id)
             if studio is None or order is None or order.forgotten_ms is not None:
                 continue
-            phase = phase_of(order)
-            if phase is IN_FLIGHT:
+            if order.phase is IN_FLIGHT:
                 continue
             if order.touched_ms > now - self._retention.closed_ms:
                 self.watch_order(order.touched_ms, studio_id, order_id)
-            elif phase is not SECURED or not _hold(studio, order_id, order):
+            elif order.phase is not SECURED or not _hold(studio, order):
                 yield order.touched_ms, studio_id, order_id
 
     def _forget_order(
         self, studio_id: str, order_id: str, now: int, emitted: list[Emission]
     ) -> None:
         studio = self._studios[studio_id]
-        order = studio.order(order_id)
+        order = studio.take(order_id)
         assert order is not None
         if order.halt is None:
-            self._drop_order(studio, order_id, order)
+            self._drop_order(studio, order)
             return
-        rest = Order(FORMAT, order.touched_ms, None, None, (), (), None, now)
-        self._changes.transfers_of(studio, order_id, order)
-        studio.put_order(order_id, order, phase_of(order), rest, UNPLACED)
-        self._changes.order(studio, order_id)
+        self._changes.transfers_of(studio, order)
+        studio.withdraw(order)
+        order.forget(now)
+        self._changes.order(studio, order)
         self.watch_forgotten(now, studio_id, order_id)
         emitted.append(tombstone(order_key(studio_id, order_id)))
 
-    def _drop_order(self, studio: Studio, order_id: str, order: Order) -> None:
-        self._changes.transfers_of(studio, order_id, order)
-        studio.put_order(order_id, order, phase_of(order), None, UNPLACED)
-        self._changes.order(studio, order_id)
+    def _drop_order(self, studio: Studio, order: OrderState) -> None:
+        self._changes.transfers_of(studio, order)
+        studio.withdraw(order)
+        del studio.orders[order.id]
+        self._changes.order(studio, order)
         self._drop_if_empty(studio)
 
     def _drop_forgotten(self, until: int) -> None:
@@ -175,7 +175,7 @@ class Forgetting:
             studio = self._studios.get(studio_id)
             order = None if studio is None else studio.order(order_id)
             if studio is not None and order is not None and order.forgotten_ms is not None:
-                self._drop_order(studio, order_id, order)
+                self._drop_order(studio, order)
 
     def _forget_marks(self, until: int) -> None:
         for _, table, studio_id, assets in list(_take(self._marks, until)):
@@ -183,6 +183,7 @@ class Forgetting:
             if studio is None:
                 continue
             later: dict[int, list[str]] = {}
+            dropped: list[str] = []
             marks = studio.marks[table]
             for asset in assets:
                 mark = marks.get(asset)
@@ -194,7 +195,9 @@ class Forgetting:
                     studio.hold_mark(table, asset)
                 else:
                     del marks[asset]
-                    self._changes.mark(studio, table, asset)
+                    dropped.append(asset)
+            if dropped:
+                self._changes.marks(studio, table, dropped)
             for touched, ids in later.items():
                 self.watch_marks(touched, table, studio_id, tuple(ids))
             self._drop_if_empty(studio)
@@ -204,7 +207,7 @@ class Forgetting:
             del self._studios[studio.id]
 
 
-def _hold(studio: Studio, order_id: str, order: Order) -> bool:
+def _hold(studio: Studio, order: OrderState) -> bool:
     """Hold a secured order while its cost still counts; tell whether it does."""
     placed = order.placed
     assert placed is not None
@@ -213,7 +216,7 @@ def _hold(studio: Studio, order_id: str, order: Order) -> bool:
     account = studio.accounts[placed.currency]
     if not account.counts(closing(order)):
         return False
-    account.held.add(order_id)
+    account.held.add(order.id)
     return True
 
 

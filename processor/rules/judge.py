@@ -13,9 +13,9 @@ Only orders in flight are halted; CANCELLED and SECURED are both closed, and can
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from processor.rules.rows import FAILED, SUCCEEDED, Line, Mark, Order, Placed, Transfer
+from processor.rules.rows import FAILED, SUCCEEDED, Line, Mark, Placed, Standing, Transfer
 from schemas.reasons import PRECEDENCE, ReasonCode
 
 PRODUCT, PHOTO, PACKAGE = 0, 1, 2
@@ -43,6 +43,22 @@ Marks = tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]
 """Of products, photos and packages, by id."""
 
 
+class Facts(Protocol):
+    """The facts of one order: its row, or the order in memory."""
+
+    @property
+    def placed(self) -> Placed | None:
+        """The order as kept."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """Whether it was last cancelled or reinstated."""
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """The transfers as kept."""
+
+
 class Finding(NamedTuple):
     """One active reason of an order in flight: its code's position, and what shows it."""
 
@@ -55,12 +71,12 @@ class Finding(NamedTuple):
     """The deciding failed transfers: the whole order's first, then by package id."""
 
 
-def phase_of(order: Order) -> Phase:
+def phase_of(order: Facts) -> Phase:
     """Tell where the order is."""
     return standing_of(order)[0]
 
 
-def standing_of(order: Order) -> tuple[Phase, tuple[Line, ...]]:
+def standing_of(order: Facts) -> tuple[Phase, tuple[Line, ...]]:
     """Tell where the order is, and which of its lines are not secured while it is in flight."""
     placed = order.placed
     if placed is None:
@@ -90,7 +106,7 @@ def unsecured_lines(placed: Placed, transfers: tuple[Transfer, ...]) -> tuple[Li
     return tuple([line for line in placed.lines if line.package_id not in secured])
 
 
-def closing(order: Order) -> int:
+def closing(order: Facts) -> int:
     """Give when a SECURED order closed, in microseconds.
 
     That is the latest, over its lines, of the earliest success that secures the line.

@@ -5,30 +5,35 @@ Rows may come in any order, old ones before new ones, as a changelog has them.
 
 from __future__ import annotations
 
-from processor.rules.judge import IN_FLIGHT, UNPLACED, phase_of
+from processor.rules.judge import IN_FLIGHT
+from processor.rules.order import OrderState
 from processor.rules.rows import INLINE_TRANSFERS, Balance, Mark, Order, Transfer
 from processor.rules.shard import Shard
-from processor.rules.studio import Studio, with_transfers
+from processor.rules.studio import Studio
 
 
 def replace_order(shard: Shard, studio_id: str, order_id: str, row: Order | None) -> None:
     """Take an order's row as it stands in the changelog; None where it is gone."""
     studio = _studio(shard, studio_id)
-    old = studio.order(order_id)
-    if row is not None and row.forgotten_ms is None:
-        loose = studio.loose_transfers.pop(order_id, {})
-        apart = old.transfers[INLINE_TRANSFERS:] if old is not None else ()
-        if loose or apart:
-            row = with_transfers(row, (*row.transfers, *apart, *loose.values()))
-    before = UNPLACED if old is None else phase_of(old)
-    phase = UNPLACED if row is None else phase_of(row)
-    studio.put_order(order_id, old, before, row, phase)
+    old = studio.take(order_id)
+    if old is not None:
+        studio.withdraw(old)
     if row is None:
+        studio.orders.pop(order_id, None)
         _drop_if_empty(shard, studio)
-    elif row.forgotten_ms is not None:
-        shard.forgetting.watch_forgotten(row.forgotten_ms, studio_id, order_id)
-    elif phase is not IN_FLIGHT:
-        shard.forgetting.watch_order(row.touched_ms, studio_id, order_id)
+        return
+    order = studio.orders[order_id] = OrderState.of_row(order_id, row)
+    if order.forgotten_ms is not None:
+        shard.forgetting.watch_forgotten(order.forgotten_ms, studio_id, order_id)
+        return
+    loose = studio.loose_transfers.pop(order_id, {})
+    apart = old.transfers[INLINE_TRANSFERS:] if old is not None else ()
+    if loose or apart:
+        order.transfers = (*order.transfers, *apart, *loose.values())
+        order.stand()
+    studio.enter(order)
+    if order.phase is not IN_FLIGHT:
+        shard.forgetting.watch_order(order.touched_ms, studio_id, order_id)
 
 
 def replace_transfer(
@@ -38,7 +43,7 @@ def replace_transfer(
     studio = _studio(shard, studio_id)
     studio.put_transfer(order_id, scope, row)
     order = studio.order(order_id)
-    if order is not None and order.forgotten_ms is None and phase_of(order) is not IN_FLIGHT:
+    if order is not None and order.forgotten_ms is None and order.phase is not IN_FLIGHT:
         # It may have closed with this very transfer, so that its own row set no timer.
         shard.forgetting.watch_order(order.touched_ms, studio_id, order_id)
     _drop_if_empty(shard, studio)

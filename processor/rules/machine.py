@@ -174,7 +174,8 @@ class Machine:
         if studio is None:
             return None
         if table == "orders":
-            return studio.order(item)
+            order = studio.order(item)
+            return None if order is None else order.row()
         if table == "balances":
             account = studio.accounts.get(item)
             return None if account is None else account.balance

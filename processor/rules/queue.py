@@ -10,6 +10,10 @@ block remembers, for what was left when it was entered,
 
 As long as a shift stays within these, the block's decisions stand and the shift passes through it in
 one step. Only blocks that were changed, or that a shift has carried over such an edge, are walked.
+
+As long as all orders fit, which is the rule, nobody needs their order: the blocks are made when the
+first order does not, and let go when all have fitted for as many changes as there are orders, so that
+making them again costs little a change.
 """
 
 from __future__ import annotations
@@ -106,7 +110,7 @@ class _Block:
 class FundingQueue:
     """The orders that share what is available, in order of their turns."""
 
-    __slots__ = ("_before", "_blocks", "entries", "short", "total")
+    __slots__ = ("_before", "_blocks", "_rested", "entries", "short", "total")
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -115,6 +119,8 @@ class FundingQueue:
         self.short: set[str] = set()
         """The orders that are not funded, as of the last `fund`."""
         self._blocks: list[_Block] = []
+        self._rested = 0
+        """Changes since an order was last short."""
         self._before: list[int] = []
         """What is wanted before each block, as of the last `fund`; empty until somebody asks."""
 
@@ -123,21 +129,10 @@ class FundingQueue:
         order_id = turn[2]
         entry = self.entries[order_id] = Entry(turn, cost, 0 if missing else cost)
         self.total += cost
-        blocks = self._blocks
-        if not blocks:
-            blocks.append(_Block([], []))
-        at = self._block_of(turn)
-        block = blocks[at]
-        index = bisect_left(block.turns, turn)
-        block.turns.insert(index, turn)
-        block.entries.insert(index, entry)
-        block.wants += entry.reserves
-        block.changed = True
         if short:
             self.short.add(order_id)
-            block.short.add(order_id)
-        if len(block.turns) > BLOCK_MAX:
-            self._cut(at)
+        if self._blocks:
+            self._put(entry)
 
     def remove(self, order_id: str) -> bool:
         """Take an order out; tell whether it was there."""
@@ -145,18 +140,21 @@ class FundingQueue:
         if entry is None:
             return False
         self.total -= entry.cost
+        if self._blocks:
+            self._take(entry)
         self.short.discard(order_id)
-        at = self._block_of(entry.turn)
-        block = self._blocks[at]
-        index = bisect_left(block.turns, entry.turn)
-        assert block.entries[index] is entry, "the blocks hold what the entries say"
-        del block.turns[index]
-        del block.entries[index]
-        block.wants -= entry.reserves
-        block.changed = True
-        block.short.discard(order_id)
-        if not block.turns:
-            del self._blocks[at]
+        return True
+
+    def move(self, order_id: str, turn: Turn) -> bool:
+        """Give an order another turn; tell whether that may change a decision."""
+        entry = self.entries.get(order_id)
+        if entry is None or entry.turn == turn:
+            return False
+        if self._blocks:
+            self._take(entry)
+        entry.turn = turn
+        if self._blocks:
+            self._put(entry)
         return True
 
     def set_missing(self, order_id: str, missing: bool) -> bool:
@@ -164,11 +162,11 @@ class FundingQueue:
         entry = self.entries.get(order_id)
         if entry is None or (entry.reserves == 0) == missing:
             return False
-        block = self._blocks[self._block_of(entry.turn)]
-        block.wants -= entry.reserves
-        entry.reserves = 0 if missing else entry.cost
-        block.wants += entry.reserves
-        block.changed = True
+        before, entry.reserves = entry.reserves, 0 if missing else entry.cost
+        if self._blocks:
+            block = self._blocks[self._block_of(entry.turn)]
+            block.wants += entry.reserves - before
+            block.changed = True
         return True
 
     def fund(self, available: int | None) -> set[str]:
@@ -186,6 +184,9 @@ class FundingQueue:
                 block.short = set()
             return flipped
         self._before = []
+        self._rested = 0
+        if not self._blocks:
+            self._make_blocks()
         flipped = set()
         left = available
         for block in self._blocks:
@@ -198,6 +199,17 @@ class FundingQueue:
             left = block.left
         self.short ^= flipped
         return flipped
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether there are blocks."""
+        return bool(self._blocks)
+
+    def rest(self) -> None:
+        """Note a change after which all orders still fit."""
+        self._rested += 1
+        if self._rested > len(self.entries):
+            self._blocks = []
 
     def sums(self, order_id: str) -> Sums:
         """Give the sums of a short order, as of the last `fund`."""
@@ -213,6 +225,42 @@ class FundingQueue:
             if entry.cost <= left:
                 left -= entry.reserves
         return Sums(left, before)
+
+    def _make_blocks(self) -> None:
+        entries = sorted(self.entries.values(), key=_turn_of)
+        for first in range(0, len(entries), BLOCK_MAX):
+            some = entries[first : first + BLOCK_MAX]
+            block = _Block([entry.turn for entry in some], some)
+            block.short = {turn[2] for turn in block.turns if turn[2] in self.short}
+            self._blocks.append(block)
+
+    def _put(self, entry: Entry) -> None:
+        """Put an entry into its block."""
+        at = self._block_of(entry.turn)
+        block = self._blocks[at]
+        index = bisect_left(block.turns, entry.turn)
+        block.turns.insert(index, entry.turn)
+        block.entries.insert(index, entry)
+        block.wants += entry.reserves
+        block.changed = True
+        if entry.turn[2] in self.short:
+            block.short.add(entry.turn[2])
+        if len(block.turns) > BLOCK_MAX:
+            self._cut(at)
+
+    def _take(self, entry: Entry) -> None:
+        """Take an entry out of its block."""
+        at = self._block_of(entry.turn)
+        block = self._blocks[at]
+        index = bisect_left(block.turns, entry.turn)
+        assert block.entries[index] is entry, "the blocks hold what the entries say"
+        del block.turns[index]
+        del block.entries[index]
+        block.wants -= entry.reserves
+        block.changed = True
+        block.short.discard(entry.turn[2])
+        if not block.turns:
+            del self._blocks[at]
 
     def _block_of(self, turn: Turn) -> int:
         """Give the block that holds a turn, or into which it belongs."""
@@ -239,3 +287,7 @@ class FundingQueue:
         second.short = {turn[2] for turn in second.turns if turn[2] in block.short}
         block.short -= second.short
         self._blocks.insert(at + 1, second)
+
+
+def _turn_of(entry: Entry) -> Turn:
+    return entry.turn

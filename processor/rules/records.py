@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from processor.rules.credit import Account
 from processor.rules.judge import CREDIT, TRANSFER, Finding, Phase
-from processor.rules.rows import Halt, Mark, Order, Placed, Transfer, encode
+from processor.rules.order import OrderState
+from processor.rules.rows import Halt, Mark, Placed, Transfer, encode
 from schemas.events import Money
 from schemas.halted import (
     LISTED_MAX,
@@ -92,9 +93,7 @@ class Writer:
     def write(
         self,
         studio_id: str,
-        order_id: str,
-        order: Order,
-        phase: Phase,
+        order: OrderState,
         findings: tuple[Finding, ...],
         account: Account | None,
         cause: Cause,
@@ -119,6 +118,7 @@ class Writer:
         else:
             sequence, episode = (before.sequence, before.episode) if before is not None else (0, 0)
             halt = Halt(sequence + 1, episode + 1, cause.occurred_at, reasons, digest)
+        order_id = order.id
         key = order_key(studio_id, order_id)
         name = f"{self.source}/{key}/{halt.sequence}/{cause.event_id}"
         ended = {code for code, _ in active}.difference([code for code, _ in reasons])
@@ -133,7 +133,7 @@ class Writer:
             production_cost=Money(placed.cost_minor, placed.currency),
             sequence=halt.sequence,
             change=_change(active, reasons),
-            status=Status.HALTED if reasons else _ENDED_STATUS[phase],
+            status=Status.HALTED if reasons else _ENDED_STATUS[order.phase],
             episode=halt.episode,
             halted_since=format_instant(halt.halted_since),
             primary_reason=PRECEDENCE[reasons[0][0]] if reasons else None,

@@ -131,36 +131,6 @@ class OwnTransfer(Struct, frozen=True, gc=False, array_like=True):
     transfer: Transfer
 
 
-NEW_ORDER: Final = Order(FORMAT, 0, None, None, (), (), None)
-
-
-def amend(
-    old: Order,
-    touched: int,
-    placed: Placed | None,
-    standing: Standing | None,
-    transfers: tuple[Transfer, ...],
-    settled: tuple[str, ...],
-) -> Order:
-    """Give an order's row with an event merged in; its age never counts from earlier than before."""
-    return Order(
-        FORMAT, max(touched, old.touched_ms), placed, standing, transfers, settled, old.halt
-    )
-
-
-def with_halt(order: Order, halt: Halt) -> Order:
-    """Give an order's row with another halt."""
-    return Order(
-        FORMAT,
-        order.touched_ms,
-        order.placed,
-        order.standing,
-        order.transfers,
-        order.settled,
-        halt,
-    )
-
-
 ROW_TYPES: Final[dict[str, type]] = {
     "orders": Order,
     "products": Mark,

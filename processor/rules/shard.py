@@ -10,7 +10,7 @@ the same records and rows, in every process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -23,23 +23,13 @@ from processor.rules.judge import (
     IN_FLIGHT,
     PACKAGE,
     SECURED,
-    UNPLACED,
     Finding,
-    Phase,
     find_reasons,
-    phase_of,
-    standing_of,
+    unsecured_lines,
 )
+from processor.rules.order import OrderState
 from processor.rules.records import Cause, Writer
-from processor.rules.rows import (
-    INLINE_TRANSFERS,
-    NEW_ORDER,
-    Line,
-    Order,
-    Transfer,
-    amend,
-    with_halt,
-)
+from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
 from schemas import events
 from schemas.errors import Rejection, RejectionCode
@@ -55,8 +45,10 @@ SCOPES_MAX = 1000
 _TABLE_OF = {"product": 0, "photo": 1, "package": 2}
 _CREDIT_FINDING = Finding(CREDIT, ())
 
-Judged = dict[str, tuple[Order, Phase, tuple[Finding, ...]]]
-"""Order id → row, phase and reasons but credit, of the orders that an event affects."""
+Affected = Sequence[OrderState]
+"""The orders whose judgement an event may have changed, but for credit."""
+Judged = dict[str, tuple[OrderState, tuple[Finding, ...]]]
+"""Order id → the order and its reasons but credit."""
 
 
 class Coordinates(Struct, frozen=True, gc=False):
@@ -108,9 +100,8 @@ class Shard:
             touched = now
         elif kind is events.OrderPlaced:
             self.partition_time = now = touched
-        judged: Judged = {}
-        _APPLY[kind](self, studio, event, touched, judged)
-        emitted = self._conclude(studio, judged, event, at)
+        affected = _APPLY[kind](self, studio, event, touched)
+        emitted = self._conclude(studio, affected, event, at)
         if studio.released_marks:
             self.forgetting.watch_released(studio)
         if now is not None and now >= self.forgetting.due_ms:
@@ -129,84 +120,145 @@ class Shard:
         studio = self.studios[studio_id] = Studio(studio_id)
         return studio
 
-    def _order_placed(
-        self,
-        studio: Studio,
-        event: events.OrderPlaced,
-        touched: int,
-        judged: Judged,
-    ) -> None:
-        old = studio.order(event.order_id) or NEW_ORDER
-        if old.forgotten_ms is not None:
-            return
-        placed = facts.merge_placed(old.placed, event)
-        new = amend(old, touched, placed or old.placed, old.standing, old.transfers, old.settled)
-        self._replace_order(studio, event.order_id, old, new, judged)
+    def _order_placed(self, studio: Studio, event: events.OrderPlaced, touched: int) -> Affected:
+        order = studio.orders.get(event.order_id)
+        if order is None:
+            order = studio.orders[event.order_id] = OrderState(event.order_id)
+            order.placed = facts.merge_placed(None, event)
+            return self._settle_down(studio, order, touched, watched=False)
+        order = studio.take(event.order_id)
+        assert order is not None
+        if order.forgotten_ms is not None:
+            return ()
+        watched = self._stir(studio, order)
+        order.placed = facts.merge_placed(order.placed, event) or order.placed
+        return self._settle_down(studio, order, touched, watched=watched)
 
     def _standing_changed(
-        self,
-        studio: Studio,
-        event: events.OrderCancelled | events.OrderReinstated,
-        touched: int,
-        judged: Judged,
-    ) -> None:
-        old = studio.order(event.order_id) or NEW_ORDER
-        if old.forgotten_ms is not None:
-            return
-        standing = facts.merge_standing(old.standing, event)
-        new = amend(old, touched, old.placed, standing or old.standing, old.transfers, old.settled)
-        self._replace_order(studio, event.order_id, old, new, judged)
+        self, studio: Studio, event: events.OrderCancelled | events.OrderReinstated, touched: int
+    ) -> Affected:
+        order, watched = self._named(studio, event.order_id)
+        if order.forgotten_ms is not None:
+            return ()
+        order.standing = facts.merge_standing(order.standing, event) or order.standing
+        return self._settle_down(studio, order, touched, watched=watched)
 
-    def _lab_transfer(
-        self,
-        studio: Studio,
-        event: events.LabTransfer,
-        touched: int,
-        judged: Judged,
-    ) -> None:
-        old = studio.order(event.order_id) or NEW_ORDER
-        if old.forgotten_ms is not None:
-            return
-        transfers, at = _merge_transfers(old.transfers, event)
+    def _lab_transfer(self, studio: Studio, event: events.LabTransfer, touched: int) -> Affected:
+        order = studio.take(event.order_id)
+        if order is not None and order.forgotten_ms is not None:
+            return ()
+        before = order.transfers if order is not None else ()
+        # Nothing may have changed where this raises.
+        transfers, at = _merge_transfers(before, event)
         if at >= INLINE_TRANSFERS:
             self.changes.transfer(studio, event.order_id, event.package_id)
-        new = amend(old, touched, old.placed, old.standing, transfers, old.settled)
-        self._replace_order(studio, event.order_id, old, new, judged)
+        if order is not None and order.phase is IN_FLIGHT:
+            return self._transfer_in_flight(studio, order, transfers, at, touched)
+        order, watched = self._named(studio, event.order_id)
+        order.transfers = transfers
+        return self._settle_down(studio, order, touched, watched=watched)
 
-    def _replace_order(
-        self, studio: Studio, order_id: str, old: Order, new: Order, judged: Judged
-    ) -> None:
-        """Put an order's new row and judge it."""
-        is_new = old is NEW_ORDER
-        before = UNPLACED if is_new else phase_of(old)
-        after, lines = standing_of(new)
-        studio.put_order(order_id, None if is_new else old, before, new, after)
-        self.changes.order(studio, order_id)
-        if after is IN_FLIGHT:
-            if before is SECURED:
-                self.forgetting.let_go(studio, order_id, old)
-            self._judge(studio, order_id, new, lines, judged)
-        else:
-            judged[order_id] = (new, after, ())
-            # The timer of an order that was not in flight before is set already.
-            unwatched = is_new or before is IN_FLIGHT
-            if unwatched or self.forgetting.let_go(studio, order_id, old):
-                self.forgetting.watch_order(new.touched_ms, studio.id, order_id)
-
-    def _asset_changed(
+    def _transfer_in_flight(
         self,
         studio: Studio,
-        event: events.AssetDeleted | events.AssetRestored,
+        order: OrderState,
+        transfers: tuple[Transfer, ...],
+        at: int,
         touched: int,
-        judged: Judged,
-    ) -> None:
-        table = _TABLE_OF[event.asset_type]
+    ) -> Affected:
+        """Take the transfers of an order in flight, of which the one `at` has changed (-1: none)."""
+        if touched > order.touched_ms:
+            order.touched_ms = touched
+        self.changes.order(studio, order)
+        if at < 0:
+            return ()
+        changed, placed = transfers[at], order.placed
+        assert placed is not None
+        lines = order.lines
+        if changed.status == SUCCEEDED:
+            lines = unsecured_lines(placed, transfers)
+            if not lines:
+                studio.withdraw(order)
+                order.transfers = transfers
+                order.stand()
+                studio.enter(order)
+                self.forgetting.watch_order(order.touched_ms, studio.id, order.id)
+                return (order,)
+        is_first = not order.transfers
+        order.transfers, order.lines = transfers, lines
+        if is_first:
+            studio.move_up(order)
+        if order.halt is None and (changed.status != FAILED or changed.will_retry):
+            # Only a transfer that failed for good gives a reason to an order that has none.
+            return ()
+        return (order,)
+
+    # ---- orders in general
+
+    def _named(self, studio: Studio, order_id: str) -> tuple[OrderState, bool]:
+        """Give the order that an event names, ready to be changed, and whether a timer watches it."""
+        order = studio.take(order_id)
+        if order is None:
+            order = studio.orders[order_id] = OrderState(order_id)
+            return order, False
+        return order, self._stir(studio, order)
+
+    def _stir(self, studio: Studio, order: OrderState) -> bool:
+        """Make an order ready to be changed; tell whether a timer watches it."""
+        if order.phase is IN_FLIGHT:
+            studio.withdraw(order)
+            return False
+        if order.phase is SECURED:
+            studio.withdraw(order)
+            return not self.forgetting.let_go(studio, order)
+        return True
+
+    def _settle_down(
+        self, studio: Studio, order: OrderState, touched: int, *, watched: bool
+    ) -> Affected:
+        """Take an order in again after its facts have changed."""
+        if touched > order.touched_ms:
+            order.touched_ms = touched
+        self.changes.order(studio, order)
+        order.stand()
+        studio.enter(order)
+        if not watched and order.phase is not IN_FLIGHT:
+            self.forgetting.watch_order(order.touched_ms, studio.id, order.id)
+        return (order,)
+
+    def _asset_changed(
+        self, studio: Studio, event: events.AssetDeleted | events.AssetRestored, touched: int
+    ) -> Affected:
+        table, assets = _TABLE_OF[event.asset_type], event.asset_ids
         mark = facts.make_mark(event, touched)
         marks, users = studio.marks[table], studio.users[table]
-        changed = self.changes.mark
-        affected: set[str] = set()
-        unwatched = []
-        for asset in event.asset_ids:
+        affected: dict[str, None] = {}
+        if marks.keys().isdisjoint(assets):
+            marks.update(dict.fromkeys(assets, mark))
+            if mark.gone and not users.keys().isdisjoint(assets):
+                for asset in assets:
+                    affected.update(dict.fromkeys(studio.users_of(table, asset)))
+            unwatched, changed = assets, assets
+        else:
+            unwatched, changed = self._merge_marks(studio, table, assets, mark, affected)
+        if unwatched:
+            self.forgetting.watch_marks(touched, table, studio.id, unwatched)
+        self.changes.marks(studio, table, changed)
+        return [_in_memory(studio, order_id) for order_id in affected]
+
+    def _merge_marks(
+        self,
+        studio: Studio,
+        table: int,
+        assets: tuple[str, ...],
+        mark: Mark,
+        affected: dict[str, None],
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Merge one mark into those kept of some assets; give the new ones, and those changed."""
+        marks, users = studio.marks[table], studio.users[table]
+        touched = mark.touched_ms
+        unwatched, changed = [], []
+        for asset in assets:
             old = marks.get(asset)
             if old is None:
                 unwatched.append(asset)
@@ -218,20 +270,14 @@ class Shard:
             else:
                 continue
             marks[asset] = kept
-            changed(studio, table, asset)
+            changed.append(asset)
             if asset in users and (kept.gone or (old is not None and old.gone)):
-                affected.update(studio.users_of(table, asset))
-        if unwatched:
-            self.forgetting.watch_marks(touched, table, studio.id, tuple(unwatched))
-        self._judge_all(studio, affected, judged)
+                affected.update(dict.fromkeys(studio.users_of(table, asset)))
+        return tuple(unwatched), tuple(changed)
 
     def _balance_changed(
-        self,
-        studio: Studio,
-        event: events.BalanceChanged,
-        touched: int,
-        judged: Judged,
-    ) -> None:
+        self, studio: Studio, event: events.BalanceChanged, touched: int
+    ) -> Affected:
         currency = event.balance.currency
         account = studio.account(currency)
         balance = facts.merge_balance(account.balance, event)
@@ -241,92 +287,79 @@ class Shard:
             self.changes.balance(studio, currency)
             if account.held and counted != (account.checked, account.contained_until):
                 self.forgetting.watch_held(studio, account)
-        for order_id in event.settled_order_ids or ():
-            self._settle(studio, order_id, currency, touched, judged)
+        settled = event.settled_order_ids or ()
+        return [
+            order
+            for order_id in settled
+            for order in self._order_settled(studio, order_id, currency, touched)
+        ]
 
-    def _settle(
-        self, studio: Studio, order_id: str, currency: str, touched: int, judged: Judged
-    ) -> None:
-        old = studio.order(order_id) or NEW_ORDER
-        if old.forgotten_ms is not None:
-            return
-        listed = old.settled if currency in old.settled else (*old.settled, currency)
-        new = amend(old, touched, old.placed, old.standing, old.transfers, listed)
-        self._replace_order(studio, order_id, old, new, judged)
+    def _order_settled(
+        self, studio: Studio, order_id: str, currency: str, touched: int
+    ) -> Affected:
+        order, watched = self._named(studio, order_id)
+        if order.forgotten_ms is not None:
+            return ()
+        if currency not in order.settled:
+            order.settled = (*order.settled, currency)
+        return self._settle_down(studio, order, touched, watched=watched)
 
     # ---- judgement
 
-    def _judge(
-        self,
-        studio: Studio,
-        order_id: str,
-        order: Order,
-        lines: tuple[Line, ...],
-        judged: Judged,
-    ) -> None:
-        """Find the reasons but credit of an order in flight, and tell its account of them."""
-        findings = find_reasons(lines, order.transfers, studio.marks)
-        judged[order_id] = (order, IN_FLIGHT, findings)
-        assert order.placed is not None
-        account = studio.accounts.get(order.placed.currency)
-        if account is not None:
-            account.set_missing(order_id, bool(findings) and findings[0].code <= PACKAGE)
-
-    def _judge_all(self, studio: Studio, order_ids: Iterable[str], judged: Judged) -> None:
-        for order_id in order_ids:
-            if order_id in judged:
-                continue
-            order = studio.order(order_id)
-            assert order is not None, "an index names an order that is there"
-            phase, lines = standing_of(order)
-            if phase is IN_FLIGHT:
-                self._judge(studio, order_id, order, lines, judged)
-            else:
-                judged[order_id] = (order, phase, ())
-
     def _conclude(
-        self, studio: Studio, judged: Judged, event: Any, at: Coordinates
+        self, studio: Studio, affected: Affected, event: Any, at: Coordinates
     ) -> list[Emission]:
-        """Fund the accounts that have changed, and emit what is new of the orders judged."""
-        for changed in studio.accounts.values():
-            if changed.changed:
-                flipped = changed.fund()
-                if flipped:
-                    self._judge_all(studio, flipped, judged)
+        """Judge what is affected, fund the accounts that have changed, and emit what is new."""
+        judged: Judged = {}
+        by_new_rules = event is None
+        for order in affected:
+            _judge(studio, order, judged, flipped=by_new_rules)
+        for account in studio.accounts.values():
+            if account.changed:
+                for order_id in account.fund():
+                    if order_id not in judged:
+                        _judge(studio, _in_memory(studio, order_id), judged, flipped=True)
         emitted: list[Emission] = []
         for order_id in sorted(judged) if len(judged) > 1 else judged:
-            order, phase, findings = judged[order_id]
-            placed, halt = order.placed, order.halt
-            if placed is None:
-                continue
-            account = studio.accounts.get(placed.currency)
-            if account is not None and order_id in account.queue.short:
-                findings = tuple(sorted((*findings, _CREDIT_FINDING)))
-            elif not findings and (halt is None or not halt.reasons):
-                continue
-            said = self._writer.write(
-                studio.id, order_id, order, phase, findings, account, _cause(event, at)
-            )
+            said = self._say(studio, *judged[order_id], event, at)
             if said is not None:
-                studio.put_halt(order_id, with_halt(order, said[0]))
-                self.changes.order(studio, order_id)
-                emitted.append(said[1])
+                emitted.append(said)
         return emitted
+
+    def _say(
+        self,
+        studio: Studio,
+        order: OrderState,
+        findings: tuple[Finding, ...],
+        event: Any,
+        at: Coordinates,
+    ) -> Emission | None:
+        """Give the record of what is new of an order's halt, and keep that it was said."""
+        placed = order.placed
+        if placed is None:
+            return None
+        account = studio.accounts.get(placed.currency)
+        if account is not None and order.id in account.short:
+            findings = tuple(sorted((*findings, _CREDIT_FINDING)))
+        said = self._writer.write(studio.id, order, findings, account, _cause(event, at))
+        if said is None:
+            return None
+        order.halt = said[0]
+        self.changes.order(studio, order)
+        return said[1]
 
     def rejudge(self, version: int) -> list[Emission]:
         """Judge again what is in flight or halted, under rules of another version (contract.md §5)."""
         emitted: list[Emission] = []
         for _, studio in sorted(self.studios.items()):
-            judged: Judged = {}
-            self._judge_all(studio, _in_flight_or_halted(studio), judged)
             at = Coordinates("", -1, version, self.partition_time or 0)
-            emitted += self._conclude(studio, judged, None, at)
+            emitted += self._conclude(studio, _in_flight_or_halted(studio), None, at)
         return emitted
 
 
 # Functions and not bound methods: a shard that referred to itself would outlive its partition, since
 # the collector never walks what it has frozen (processor.runtime.garbage).
-_APPLY: dict[Any, Callable[[Shard, Studio, Any, int, Judged], None]] = {
+_APPLY: dict[Any, Callable[[Shard, Studio, Any, int], Affected]] = {
     events.OrderPlaced: Shard._order_placed,  # noqa: SLF001
     events.OrderCancelled: Shard._standing_changed,  # noqa: SLF001
     events.OrderReinstated: Shard._standing_changed,  # noqa: SLF001
@@ -337,14 +370,42 @@ _APPLY: dict[Any, Callable[[Shard, Studio, Any, int, Judged], None]] = {
 }
 
 
-def _in_flight_or_halted(studio: Studio) -> list[str]:
+def _judge(studio: Studio, order: OrderState, judged: Judged, *, flipped: bool = False) -> None:
+    """Find the reasons but credit of an order, and tell its account of them.
+
+    An order that has none and had none has nothing to say, unless its credit may have `flipped`.
+    """
+    if order.phase is not IN_FLIGHT:
+        if order.halt is not None:
+            judged[order.id] = (order, ())
+        return
+    findings = find_reasons(order.lines, order.transfers, studio.marks)
+    if not findings and order.halt is None and not flipped:
+        return
+    judged[order.id] = (order, findings)
+    assert order.placed is not None
+    account = studio.accounts.get(order.placed.currency)
+    if account is not None:
+        account.set_missing(order.id, bool(findings) and findings[0].code <= PACKAGE)
+
+
+def _in_memory(studio: Studio, order_id: str) -> OrderState:
+    """Give an order that an index names: one in flight, which is never packed."""
+    order = studio.orders[order_id]
+    assert isinstance(order, OrderState), "an order in flight is not packed"
+    return order
+
+
+def _in_flight_or_halted(studio: Studio) -> list[OrderState]:
     found = []
-    for order_id in studio.orders:
+    for order_id in list(studio.orders):
         order = studio.order(order_id)
         assert order is not None
-        halted = order.halt is not None and order.halt.reasons
-        if halted or phase_of(order) is IN_FLIGHT:
-            found.append(order_id)
+        if order.phase is IN_FLIGHT:
+            found.append(order)
+        elif order.halt is not None and order.halt.reasons:
+            studio.orders[order_id] = order
+            found.append(order)
     return found
 
 

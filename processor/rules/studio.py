@@ -1,26 +1,19 @@
 """The rows of one studio and the indexes derived from them.
 
-`put_order` and `put_mark` are the only writers. Each takes the old row out of the indexes and the
-new one in, so that live events, recovery, replay and read replicas keep them right in the same way.
+An order is *entered* into the indexes of its phase, and *withdrawn* from them before its facts
+change: live events, recovery, replay and read replicas keep them right in the same way.
 """
 
 from __future__ import annotations
 
-from processor.rules.credit import Account
-from processor.rules.judge import (
-    CANCELLED,
-    CREDIT,
-    IN_FLIGHT,
-    PACKAGE,
-    SECURED,
-    Phase,
-    closing,
-    phase_of,
-)
-from processor.rules.rows import INLINE_TRANSFERS, Line, Mark, Order, Transfer, decode_order
-from schemas.partitioning import join_key
+from itertools import repeat
 
-_CLOSED = (CANCELLED, SECURED)
+from processor.rules.credit import Account
+from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing
+from processor.rules.order import OrderState
+from processor.rules.queue import Turn
+from processor.rules.rows import INLINE_TRANSFERS, Line, Mark, Placed, Transfer
+from schemas.partitioning import join_key
 
 Users = dict[str, str | set[str]]
 """Asset id → the orders in flight that refer to it: most assets have one."""
@@ -46,8 +39,8 @@ class Studio:
         self.id = studio_id
         self.key_prefix = join_key(studio_id) + "/"
         """What the keys of the studio's rows begin with."""
-        self.orders: dict[str, Order | bytes] = {}
-        """Rows by order id; closed orders stay packed as the bytes of their row."""
+        self.orders: dict[str, OrderState | bytes] = {}
+        """By order id; closed orders stay packed as the bytes of their row."""
         self.loose_transfers: dict[str, dict[str | None, Transfer]] = {}
         """Rows of single transfers whose order's row has not been read yet (recovery only)."""
         self.marks: tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]] = ({}, {}, {})
@@ -59,10 +52,17 @@ class Studio:
         self.released_marks: list[tuple[int, str]] = []
         """Held marks that no order in flight refers to any more: (table, asset id)."""
 
-    def order(self, order_id: str) -> Order | None:
-        """Give an order's row."""
-        row = self.orders.get(order_id)
-        return decode_order(row) if isinstance(row, bytes) else row
+    def order(self, order_id: str) -> OrderState | None:
+        """Give an order to look at; who changes it takes it with `take`."""
+        order = self.orders.get(order_id)
+        return OrderState.unpack(order_id, order) if isinstance(order, bytes) else order
+
+    def take(self, order_id: str) -> OrderState | None:
+        """Give an order that may be changed."""
+        order = self.orders.get(order_id)
+        if isinstance(order, bytes):
+            order = self.orders[order_id] = OrderState.unpack(order_id, order)
+        return order
 
     def account(self, currency: str) -> Account:
         """Give the account of a currency; make it where there is none yet."""
@@ -81,126 +81,98 @@ class Studio:
             or any(not account.empty for account in self.accounts.values())
         )
 
-    # ---- orders
+    # ---- the indexes of orders
 
-    def put_order(
-        self, order_id: str, old: Order | None, before: Phase, new: Order | None, after: Phase
-    ) -> None:
-        """Replace an order's row; `before` and `after` are the rows' phases, UNPLACED for None."""
-        if after is IN_FLIGHT:
-            assert new is not None
-            if before is IN_FLIGHT:
-                assert old is not None
-                self._stay(order_id, old, new)
-            else:
-                self._enter(order_id, new)
-        elif before is IN_FLIGHT:
-            assert old is not None
-            self._leave(order_id, old)
-        if before is SECURED or after is SECURED:
-            self._move_secured(
-                order_id, old if before is SECURED else None, new if after is SECURED else None
-            )
-        if new is None:
-            self.orders.pop(order_id, None)
-        else:
-            self.orders[order_id] = new
+    def enter(self, order: OrderState) -> None:
+        """Index an order as what it is."""
+        if order.phase is IN_FLIGHT:
+            assert order.placed is not None
+            self._refer(order.id, order.placed.lines)
+            self._enqueue(order)
+        elif order.phase is SECURED:
+            self._count(order)
 
-    def put_halt(self, order_id: str, order: Order) -> None:
-        """Replace a row of which only the halt has changed: no index depends on it."""
-        self.orders[order_id] = order
+    def withdraw(self, order: OrderState) -> None:
+        """Take an order out of the indexes, before it becomes something else."""
+        if order.phase is IN_FLIGHT:
+            placed = order.placed
+            assert placed is not None
+            self._unrefer(order.id, placed.lines)
+            account = self.accounts.get(placed.currency)
+            if account is not None:
+                account.dequeue(order.id)
+        elif order.phase is SECURED and _may_count(order):
+            assert order.placed is not None
+            account = self.accounts[order.placed.currency]
+            account.remove_secured(closing(order), order.id, order.placed.cost_minor)
 
-    def pack(self, order_id: str, order: Order, value: bytes) -> None:
+    def move_up(self, order: OrderState) -> None:
+        """Let an order in flight go before those of which no transfer is known."""
+        placed = order.placed
+        assert placed is not None
+        account = self.accounts.get(placed.currency)
+        if account is not None:
+            account.move(order.id, _turn(order, placed))
+
+    def pack(self, order: OrderState, value: bytes) -> None:
         """Keep a closed order as the bytes of its row: most are never looked at again."""
-        if (order.standing or order.transfers) and phase_of(order) in _CLOSED:
-            self.orders[order_id] = value
+        if order.phase is not IN_FLIGHT and order.phase is not UNPLACED:
+            self.orders[order.id] = value
 
-    # ---- the indexes of orders in flight
-
-    def _enter(self, order_id: str, new: Order) -> None:
-        assert new.placed is not None
-        self._refer(order_id, new.placed.lines)
-        self._enqueue(order_id, new)
-
-    def _leave(self, order_id: str, old: Order) -> None:
-        assert old.placed is not None
-        self._unrefer(order_id, old.placed.lines)
-        self._dequeue(order_id, old)
-
-    def _stay(self, order_id: str, old: Order, new: Order) -> None:
-        """Index an order that was in flight and still is."""
-        assert old.placed is not None and new.placed is not None
-        if old.placed is not new.placed:
-            self._unrefer(order_id, old.placed.lines, released=False)
-            self._refer(order_id, new.placed.lines)
-            if self.has_held_marks:
-                self._release(old.placed.lines)
-        elif bool(old.transfers) == bool(new.transfers) and old.settled is new.settled:
-            return
-        self._dequeue(order_id, old)
-        self._enqueue(order_id, new)
-
-    def _enqueue(self, order_id: str, order: Order) -> None:
-        """Let an order take part in the credit check of its account."""
+    def _enqueue(self, order: OrderState) -> None:
+        """Let an order in flight take part in the credit check of its account."""
         placed, halt = order.placed, order.halt
         assert placed is not None
-        if not placed.cost_minor or placed.currency in order.settled:
+        if not _may_count(order):
             return
         codes = [code for code, _ in halt.reasons] if halt is not None else []
         self.account(placed.currency).enqueue(
-            (not order.transfers, placed.placed_at, order_id),
+            _turn(order, placed),
             placed.cost_minor,
             missing=bool(codes) and codes[0] <= PACKAGE,
             short=CREDIT in codes,
         )
 
-    def _dequeue(self, order_id: str, order: Order) -> None:
-        assert order.placed is not None
-        account = self.accounts.get(order.placed.currency)
-        if account is not None:
-            account.dequeue(order_id)
+    def _count(self, order: OrderState) -> None:
+        """Let the cost of a secured order count."""
+        if _may_count(order):
+            placed = order.placed
+            assert placed is not None
+            account = self.account(placed.currency)
+            account.add_secured(closing(order), order.id, placed.cost_minor)
 
-    def _move_secured(self, order_id: str, old: Order | None, new: Order | None) -> None:
-        """Count the cost of an order that is secured now, and not as it was before."""
-        was, now = _secured(old), _secured(new)
-        if was == now:
-            return
-        if was is not None:
-            currency, closed, cost = was
-            self.accounts[currency].remove_secured(closed, order_id, cost)
-        if now is not None:
-            currency, closed, cost = now
-            self.account(currency).add_secured(closed, order_id, cost)
+    # ---- which orders in flight refer to an asset
 
     def _refer(self, order_id: str, lines: tuple[Line, ...]) -> None:
         products, photos, packages = self.users
         for line in lines:
             if products.setdefault(line.product_id, order_id) is not order_id:
                 _add_user(products, line.product_id, order_id)
-            if photos.keys().isdisjoint(line.photo_ids):
-                photos.update(dict.fromkeys(line.photo_ids, order_id))
-            else:
-                for photo in line.photo_ids:
-                    if photos.setdefault(photo, order_id) is not order_id:
-                        _add_user(photos, photo, order_id)
             package = line.package_id
             if package is not None and packages.setdefault(package, order_id) is not order_id:
                 _add_user(packages, package, order_id)
+            ids = line.photo_ids
+            users = list(map(photos.setdefault, ids, repeat(order_id)))
+            if users.count(order_id) != len(users):
+                # Others refer to one of them too, which is rare.
+                for photo in ids:
+                    _add_user(photos, photo, order_id)
 
-    def _unrefer(self, order_id: str, lines: tuple[Line, ...], *, released: bool = True) -> None:
+    def _unrefer(self, order_id: str, lines: tuple[Line, ...]) -> None:
         """Take an order's assets out of the index; an asset may stand in it several times."""
         products, photos, packages = self.users
         for line in lines:
             _remove_user(products, line.product_id, order_id)
-            for photo in line.photo_ids:
-                user = photos.pop(photo, order_id)
-                if user != order_id:
-                    # Others refer to it too, which is rare.
-                    photos[photo] = user
-                    _remove_user(photos, photo, order_id)
             if line.package_id is not None:
                 _remove_user(packages, line.package_id, order_id)
-        if released and self.has_held_marks:
+            ids = line.photo_ids
+            users = list(map(photos.pop, ids, repeat(order_id)))
+            if users.count(order_id) != len(users):
+                for photo, user in zip(ids, users, strict=True):
+                    if user != order_id:
+                        photos[photo] = user
+                        _remove_user(photos, photo, order_id)
+        if self.has_held_marks:
             self._release(lines)
 
     def _release(self, lines: tuple[Line, ...]) -> None:
@@ -218,8 +190,8 @@ class Studio:
 
     def put_transfer(self, order_id: str, scope: str | None, transfer: Transfer | None) -> None:
         """Replace a transfer that has a row of its own (read one row at a time)."""
-        old = self.order(order_id)
-        if old is None or len(old.transfers) < INLINE_TRANSFERS:
+        order = self.take(order_id)
+        if order is None or len(order.transfers) < INLINE_TRANSFERS:
             loose = self.loose_transfers.setdefault(order_id, {})
             if transfer is not None:
                 loose[scope] = transfer
@@ -228,9 +200,11 @@ class Studio:
             if not loose:
                 del self.loose_transfers[order_id]
             return
-        others = [x for x in old.transfers if x.package_id != scope]
-        new = with_transfers(old, (*others, transfer) if transfer is not None else tuple(others))
-        self.put_order(order_id, old, phase_of(old), new, phase_of(new))
+        self.withdraw(order)
+        others = tuple([x for x in order.transfers if x.package_id != scope])
+        order.transfers = others if transfer is None else (*others, transfer)
+        order.stand()
+        self.enter(order)
 
     def hold_mark(self, table: int, asset: str) -> None:
         """Keep a mark past its age until no order in flight refers to the asset."""
@@ -245,18 +219,15 @@ class Studio:
         return (user,) if isinstance(user, str) else user
 
 
-def with_transfers(order: Order, transfers: tuple[Transfer, ...]) -> Order:
-    """Give the row with other transfers."""
-    return Order(
-        order.format,
-        order.touched_ms,
-        order.placed,
-        order.standing,
-        transfers,
-        order.settled,
-        order.halt,
-        order.forgotten_ms,
-    )
+def _turn(order: OrderState, placed: Placed) -> Turn:
+    return (not order.transfers, placed.placed_at, order.id)
+
+
+def _may_count(order: OrderState) -> bool:
+    """Tell whether an order, in flight or secured, takes part in the credit check."""
+    placed = order.placed
+    assert placed is not None
+    return bool(placed.cost_minor) and placed.currency not in order.settled
 
 
 def _add_user(users: Users, asset: str, order_id: str) -> None:
@@ -275,14 +246,3 @@ def _remove_user(users: Users, asset: str, order_id: str) -> None:
             del users[asset]
     elif user == order_id:
         del users[asset]
-
-
-def _secured(order: Order | None) -> tuple[str, int, int] | None:
-    """Give (currency, closing, cost) where the cost of a secured order may still count."""
-    if order is None:
-        return None
-    placed = order.placed
-    assert placed is not None
-    if not placed.cost_minor or placed.currency in order.settled:
-        return None
-    return placed.currency, closing(order), placed.cost_minor
