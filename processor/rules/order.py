@@ -1,0 +1,102 @@
+"""One order in memory: its facts as kept, and what they mean until a fact changes.
+
+A row is a frozen value and is made when a window is committed; between two commits an order may
+change many times, so its facts are changed in place. Whoever changes one calls `stand` afterwards,
+and notes the change in `Changes`, which makes the row of the order as it is then.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from processor.rules.judge import UNPLACED, Phase, standing_of
+from processor.rules.rows import (
+    FORMAT,
+    Halt,
+    Line,
+    Order,
+    Placed,
+    Standing,
+    Transfer,
+    decode_order,
+)
+
+_NEVER: Final = -(1 << 62)
+
+
+class OrderState:
+    """All that is known of one order; the fields of `rows.Order` have the same names and meaning."""
+
+    __slots__ = (
+        "dirty",
+        "forgotten_ms",
+        "halt",
+        "id",
+        "lines",
+        "phase",
+        "placed",
+        "settled",
+        "standing",
+        "touched_ms",
+        "transfers",
+    )
+
+    def __init__(self, order_id: str) -> None:
+        """Make the order of which nothing is known yet."""
+        self.id = order_id
+        self.touched_ms = _NEVER
+        self.placed: Placed | None = None
+        self.standing: Standing | None = None
+        self.transfers: tuple[Transfer, ...] = ()
+        self.settled: tuple[str, ...] = ()
+        self.halt: Halt | None = None
+        self.forgotten_ms: int | None = None
+        self.phase: Phase = UNPLACED
+        """As of the last `stand`."""
+        self.lines: tuple[Line, ...] = ()
+        """Those not secured, while it is in flight; as of the last `stand`."""
+        self.dirty = False
+        """Whether the change is noted already: a row is written once a commit."""
+
+    @classmethod
+    def of_row(cls, order_id: str, row: Order) -> OrderState:
+        """Make the order of its row."""
+        order = cls(order_id)
+        order.touched_ms = row.touched_ms
+        order.placed = row.placed
+        order.standing = row.standing
+        order.transfers = row.transfers
+        order.settled = row.settled
+        order.halt = row.halt
+        order.forgotten_ms = row.forgotten_ms
+        order.stand()
+        return order
+
+    @classmethod
+    def unpack(cls, order_id: str, value: bytes) -> OrderState:
+        """Make the order of the bytes of its row."""
+        return cls.of_row(order_id, decode_order(value))
+
+    def row(self, transfers: tuple[Transfer, ...] | None = None) -> Order:
+        """Give the row as of now; `transfers`: those that are to stand in it."""
+        return Order(
+            FORMAT,
+            self.touched_ms,
+            self.placed,
+            self.standing,
+            self.transfers if transfers is None else transfers,
+            self.settled,
+            self.halt,
+            self.forgotten_ms,
+        )
+
+    def stand(self) -> None:
+        """Find its phase and its unsecured lines anew, after its facts have changed."""
+        self.phase, self.lines = standing_of(self)
+
+    def forget(self, now_ms: int) -> None:
+        """Forget all but the id."""
+        self.placed = self.standing = self.halt = None
+        self.transfers = self.settled = ()
+        self.forgotten_ms = now_ms
+        self.stand()
