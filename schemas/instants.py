@@ -15,6 +15,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US
+_MINUTE_US: Final = 60 * SECOND_US
+_PADDING: Final = 100 * SECOND_US
 
 #: Instants lie in the years 2000-2199 in UTC (contract.md §2); the upper bound is exclusive.
 EARLIEST_US: Final = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
@@ -24,14 +26,13 @@ _RFC_3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
-# Producers write the current time: nearly all instants share their minute with a recent one. The
-# rest of the common forms is looked up in pieces, which takes less than to check and convert them.
-_MINUTES: Final[dict[str, int]] = {}
-_MINUTES_KEPT: Final = 4096
-_WHOLE_SECONDS: Final = {f"{n:02}Z": n * SECOND_US for n in range(60)}
-_SECONDS: Final = {f"{n:02}.": n * SECOND_US for n in range(60)}
-_MILLISECONDS: Final = {f"{n:03}": n * 1000 for n in range(1000)}
-_MICROSECONDS: Final = {"Z": 0} | {f"{n:03}Z": n for n in range(1000)}
+# Producers write the current time: nearly all instants share their second with a recent one. The
+# rest of the common forms is looked up, which takes less than to check and convert it.
+_SEEN: Final[dict[str, int]] = {}
+_KEPT: Final = 4096
+_MILLISECONDS: Final = {f".{n:03}": n * 1000 for n in range(1000)}
+_MICROSECONDS: Final = {f"{n:03}Z": n for n in range(1000)}
+_FRACTIONS: Final = {"Z": 0} | {f"{text}Z": n for text, n in _MILLISECONDS.items()}
 
 
 def parse_instant(text: str) -> int:
@@ -41,12 +42,10 @@ def parse_instant(text: str) -> int:
     outside the years 2000-2199 (contract.md §2).
     """
     try:
-        minute = _MINUTES[text[:17]]
-        if len(text) == 20:
-            return minute + _WHOLE_SECONDS[text[17:]]
-        return (
-            minute + _SECONDS[text[17:20]] + _MILLISECONDS[text[20:23]] + _MICROSECONDS[text[23:]]
-        )
+        second = _SEEN[text[:19]]
+        if len(text) == 27:
+            return second + _MILLISECONDS[text[19:23]] + _MICROSECONDS[text[23:]]
+        return second + _FRACTIONS[text[19:]]
     except KeyError:
         return _parse_any(text)
 
@@ -71,23 +70,24 @@ def _parse_any(text: str) -> int:
     if not EARLIEST_US <= whole_us < LATEST_US:
         raise ValueError("expected an instant in the years 2000 to 2199")
     if not sign:
-        _remember_minute(text[:17], whole_us - seconds.second * SECOND_US)
+        _remember(text[:19], whole_us)
     return whole_us + int(((fraction or "") + "000000")[:6])
 
 
-def _remember_minute(minute: str, at_us: int) -> None:
-    if len(_MINUTES) >= _MINUTES_KEPT:
-        _MINUTES.clear()
-    _MINUTES[minute] = at_us
+def _remember(second: str, at_us: int) -> None:
+    if len(_SEEN) >= _KEPT:
+        _SEEN.clear()
+    _SEEN[second] = at_us
 
 
-@lru_cache(maxsize=_MINUTES_KEPT)
+@lru_cache(maxsize=_KEPT)
 def _format_minute(minute: int) -> str:
     return (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
 
 
 def format_instant(at_us: int) -> str:
     """Write microseconds since the epoch as `YYYY-MM-DDThh:mm:ss.ffffffZ` (contract.md §5)."""
-    minute, within = divmod(at_us, 60 * SECOND_US)
-    seconds, microseconds = divmod(within, SECOND_US)
-    return f"{_format_minute(minute)}{seconds:02}.{microseconds:06}Z"
+    within = at_us % _MINUTE_US
+    # The 1 in front keeps the zeros: half the time of two formatted numbers.
+    digits = str(_PADDING + within)
+    return _format_minute(at_us // _MINUTE_US) + digits[1:3] + "." + digits[3:] + "Z"

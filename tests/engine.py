@@ -14,7 +14,8 @@ import msgspec
 from processor.rules.forgetting import DAY_MS, Retention
 from processor.rules.judge import CREDIT, IN_FLIGHT, Finding, find_reasons, standing_of
 from processor.rules.machine import Machine
-from processor.rules.rows import Order, Placed, Transfer
+from processor.rules.order import OrderState
+from processor.rules.rows import Placed, Transfer
 from processor.rules.studio import Studio
 from schemas.errors import Rejection
 from schemas.halted import Emission
@@ -132,12 +133,12 @@ def judgements_of(machine: Machine) -> dict[str, dict[str, Any]]:
     }
 
 
-def _orders(studio: Studio) -> list[tuple[str, Order]]:
+def _orders(studio: Studio) -> list[tuple[str, OrderState]]:
     orders = [(order_id, studio.order(order_id)) for order_id in list(studio.orders)]
     return [(order_id, order) for order_id, order in orders if order is not None]
 
 
-def _judgement(studio: Studio, order_id: str, order: Order, placed: Placed) -> dict[str, Any]:
+def _judgement(studio: Studio, order_id: str, order: OrderState, placed: Placed) -> dict[str, Any]:
     phase, unsecured = standing_of(order)
     in_flight = phase is IN_FLIGHT
     findings = list(find_reasons(unsecured, order.transfers, studio.marks))

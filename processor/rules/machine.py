@@ -27,8 +27,8 @@ from processor.rules.rows import (
 from processor.rules.shard import RULES_VERSION, Coordinates, Shard
 from processor.rules.studio import Studio
 from schemas import topics
+from schemas.door import DOORS, Decode
 from schemas.errors import StateRefused
-from schemas.events import DOORS, Decode
 from schemas.halted import Emission
 from schemas.partitioning import join_key, split_key
 

@@ -6,8 +6,6 @@ change: live events, recovery, replay and read replicas keep them right in the s
 
 from __future__ import annotations
 
-from itertools import repeat
-
 from processor.rules.credit import Account
 from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing
 from processor.rules.order import OrderState
@@ -148,30 +146,26 @@ class Studio:
         for line in lines:
             if products.setdefault(line.product_id, order_id) is not order_id:
                 _add_user(products, line.product_id, order_id)
+            for photo in line.photo_ids:
+                if photos.setdefault(photo, order_id) is not order_id:
+                    _add_user(photos, photo, order_id)
             package = line.package_id
             if package is not None and packages.setdefault(package, order_id) is not order_id:
                 _add_user(packages, package, order_id)
-            ids = line.photo_ids
-            users = list(map(photos.setdefault, ids, repeat(order_id)))
-            if users.count(order_id) != len(users):
-                # Others refer to one of them too, which is rare.
-                for photo in ids:
-                    _add_user(photos, photo, order_id)
 
     def _unrefer(self, order_id: str, lines: tuple[Line, ...]) -> None:
         """Take an order's assets out of the index; an asset may stand in it several times."""
         products, photos, packages = self.users
         for line in lines:
             _remove_user(products, line.product_id, order_id)
+            for photo in line.photo_ids:
+                user = photos.pop(photo, order_id)
+                if user is not order_id and user != order_id:
+                    # Others refer to it too, which is rare.
+                    photos[photo] = user
+                    _remove_user(photos, photo, order_id)
             if line.package_id is not None:
                 _remove_user(packages, line.package_id, order_id)
-            ids = line.photo_ids
-            users = list(map(photos.pop, ids, repeat(order_id)))
-            if users.count(order_id) != len(users):
-                for photo, user in zip(ids, users, strict=True):
-                    if user != order_id:
-                        photos[photo] = user
-                        _remove_user(photos, photo, order_id)
         if self.has_held_marks:
             self._release(lines)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.door import decode
 from schemas.errors import Rejection
-from schemas.events import decode
 from schemas.topics import INPUTS
 from tests.engine import Engine
 from tests.model import INPUT_TOPICS, Model, Record

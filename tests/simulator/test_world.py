@@ -14,8 +14,8 @@ import pytest
 
 from processor.rules.machine import Machine
 from processor.simulator import Record, Settings, simulate
+from schemas.door import decode
 from schemas.errors import Rejection
-from schemas.events import decode
 from schemas.partitioning import default_partition
 from schemas.reasons import ReasonCode, Status
 from schemas.topics import INPUTS
