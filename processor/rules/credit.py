@@ -30,6 +30,7 @@ class Account:
     """The orders of one studio whose cost is in one currency, and who of them is short."""
 
     __slots__ = (
+        "_total",
         "balance",
         "changed",
         "contained_until",
@@ -43,6 +44,8 @@ class Account:
     def __init__(self, currency: str) -> None:
         self.currency = currency
         self.balance: Balance | None = None
+        self._total: int | None = None
+        """Balance and limit; None where there is no limit, or no balance is known."""
         self.queue = FundingQueue()
         self.secured: list[Secured] = []
         self.contained_until = _ALL
@@ -99,6 +102,9 @@ class Account:
     def set_balance(self, balance: Balance | None) -> None:
         """Take the balance as kept."""
         self.balance = balance
+        self._total = None
+        if balance is not None and balance.credit_limit_minor is not None:
+            self._total = balance.balance_minor + balance.credit_limit_minor
         until = _ALL if balance is None or balance.lists else balance.occurred_at
         if until != self.contained_until:
             low, high = sorted((until, self.contained_until))
@@ -121,7 +127,7 @@ class Account:
     @property
     def checked(self) -> bool:
         """Whether there is a balance with a limit; without one nobody is short."""
-        return self.balance is not None and self.balance.credit_limit_minor is not None
+        return self._total is not None
 
     @property
     def empty(self) -> bool:
@@ -134,18 +140,15 @@ class Account:
 
     def available(self) -> int | None:
         """Give what the queue can be funded with, in minor units; None where nobody checks."""
-        balance = self.balance
-        if balance is None or balance.credit_limit_minor is None:
-            return None
-        return balance.balance_minor + balance.credit_limit_minor - self.spent
+        return None if self._total is None else self._total - self.spent
 
     def fund(self) -> Set[str]:
         """Fund the queue; give the orders that became short or are so no longer."""
         self.changed = False
-        queue, balance = self.queue, self.balance
-        if balance is None or balance.credit_limit_minor is None:
+        queue, total = self.queue, self._total
+        if total is None:
             return queue.fund(None) if queue.short else _NOBODY
-        available = balance.balance_minor + balance.credit_limit_minor - self.spent
+        available = total - self.spent
         if queue.total <= available and not queue.short:
             if queue.is_ordered:
                 queue.rest()

@@ -137,19 +137,22 @@ def find_reasons(
 def _find_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
     """Find the gone assets; nearly always there are none, and nothing is built."""
     products, photos, packages = marks
-    if not (products or photos or packages):
-        return ()
-    marked = photos.keys()
-    for line in lines:
-        if (
-            line.product_id in products
-            or line.package_id in packages
-            or not marked.isdisjoint(line.photo_ids)
-        ):
+    for line in lines if photos or products or packages else ():
+        if line.product_id in products or line.package_id in packages:
+            break
+        if photos and _any_marked(line.photo_ids, photos):
             break
     else:
         return ()
     return _list_missing(lines, marks)
+
+
+def _any_marked(assets: tuple[str, ...], marks: dict[str, Mark]) -> bool:
+    """Tell whether one of the assets has a mark."""
+    for asset in assets:  # noqa: SIM110 - a generator costs more than it looks at
+        if asset in marks:
+            return True
+    return False
 
 
 def _list_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
