@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules crash retail lint format types lock clean
+.PHONY: help demo test test-fast test-rules compiled test-compiled crash retail lint format types lock clean
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -33,6 +33,14 @@ crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; 
 
 retail: $(VENV)/.test ## Take a real shop's whole year through replay and killed workers; judge
 	@ORDERHALT_RETAIL_EVERY=1 $(BIN)/python -m pytest -rP tests/broker/test_retail.py $(ARGS)
+
+compiled: $(VENV)-compiled/.wheel ## Build and install the wheel with compiled rules, into $(VENV)-compiled (needs a C compiler)
+
+# The wheel's own code is what is tested: not the checkout's, which would come first in the folder of
+# the checkout.
+test-compiled: compiled ## Run the tests of rules and codec on the compiled rules
+	@rm -rf build/compiled && mkdir -p build/compiled && cp -r tests bench docs .ci *.md Makefile pyproject.toml build/compiled/
+	@cd build/compiled && ../../$(VENV)-compiled/bin/python -m pytest -m "rules and not pure" $(ARGS)
 
 test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
 
@@ -57,6 +65,16 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 types: $(VENV)/.dev ## Check types (mypy --strict)
 	@$(BIN)/mypy
 
+# Sources and lock decide: anything newer than the stamp makes the wheel anew.
+$(VENV)-compiled/.wheel: requirements/compile.txt pyproject.toml $(wildcard processor/*.py processor/*/*.py schemas/*)
+	@$(MAKE) --no-print-directory VENV=$(VENV)-compiled $(VENV)-compiled/.compile
+	@echo "Compiling the rules into a wheel (about a minute)" >&2
+	@rm -rf build/wheel
+	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 PATH="$(abspath $(VENV)-compiled/bin):$$PATH" $(VENV)-compiled/bin/python -m pip wheel \
+		--quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@$(VENV)-compiled/bin/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
+	@touch $@
+
 # The largest set is solved first and binds the others, so that every file has the same versions.
 # --universal: one file for every Python and platform, chosen by environment markers.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -65,6 +83,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and hash
 	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group compile --output-file requirements/compile.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
 	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi

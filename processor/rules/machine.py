@@ -19,6 +19,7 @@ from processor.rules.rows import (
     FORMAT,
     TABLES,
     Balance,
+    Checkpoint,
     Mark,
     Order,
     OwnTransfer,
@@ -31,16 +32,6 @@ from schemas.door import DOORS, Decode
 from schemas.errors import StateRefused
 from schemas.halted import Emission
 from schemas.partitioning import join_key, split_key
-
-
-class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
-    """What a state was made with, besides its rows."""
-
-    format: int
-    rules_version: int
-    partition_time: int | None
-    partitions: int | None = None
-    """Of every input; None where it is not known (replay)."""
 
 
 class Machine:

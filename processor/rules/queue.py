@@ -22,8 +22,6 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-
 #: A block with more orders is cut in two.
 BLOCK_MAX: Final = 64
 _FAR: Final = 1 << 62
@@ -41,13 +39,16 @@ class Sums(NamedTuple):
     """Costs of all before it that have no asset missing, funded or not."""
 
 
-class Entry(Struct, gc=False):
+class Entry:
     """One order of the queue."""
 
-    turn: Turn
-    cost: int
-    reserves: int
-    """Its cost; 0 where a product, photo or package is gone: then it cannot be produced."""
+    __slots__ = ("cost", "reserves", "turn")
+
+    def __init__(self, turn: Turn, cost: int, reserves: int) -> None:
+        self.turn = turn
+        self.cost = cost
+        self.reserves = reserves
+        """Its cost; 0 where a product, photo or package is gone: then it cannot be produced."""
 
 
 class _Block:

@@ -131,6 +131,16 @@ class OwnTransfer(Struct, frozen=True, gc=False, array_like=True):
     transfer: Transfer
 
 
+class Checkpoint(Struct, frozen=True, array_like=True):
+    """What a state was made with, besides its rows."""
+
+    format: int
+    rules_version: int
+    partition_time: int | None
+    partitions: int | None = None
+    """Of every input; None where it is not known (replay)."""
+
+
 ROW_TYPES: Final[dict[str, type]] = {
     "orders": Order,
     "products": Mark,

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from processor.rules.machine import Checkpoint, Machine
-from processor.rules.rows import FORMAT, ROW_TYPES
+from processor.rules.machine import Machine
+from processor.rules.rows import FORMAT, ROW_TYPES, Checkpoint
 from schemas.errors import StateRefused
 from schemas.halted import Emission, OrderHalted
 from schemas.reasons import PRECEDENCE, Change, ReasonCode, Status

@@ -11,8 +11,8 @@ import pytest
 
 from processor.rules import judge
 from processor.rules.judge import Finding, Phase
-from processor.rules.machine import Checkpoint, Machine
-from processor.rules.rows import FORMAT, Line, Order, Transfer
+from processor.rules.machine import Machine
+from processor.rules.rows import FORMAT, Checkpoint, Line, Order, Transfer
 from processor.rules.shard import RULES_VERSION
 from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
@@ -32,7 +32,7 @@ from tests.contract.vocabulary import (
 from tests.engine import Engine, Rows, decoded, keep
 from tests.model import partition_of
 
-pytestmark = pytest.mark.rules
+pytestmark = [pytest.mark.rules, pytest.mark.pure]
 
 NEW = RULES_VERSION + 1
 PARTITION_TIME = "2026-01-02T00:00:00.000000Z"
