@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled crash retail lint format types lock clean
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -40,7 +40,14 @@ compiled: $(VENV)-compiled/.wheel ## Build and install the wheel with compiled r
 # the checkout.
 test-compiled: compiled ## Run the tests of rules and codec on the compiled rules
 	@rm -rf build/compiled && mkdir -p build/compiled && cp -r tests bench docs .ci *.md Makefile pyproject.toml build/compiled/
+	@cd build/compiled && ../../$(VENV)-compiled/bin/python -c 'import sys; from processor.rules import shard; \
+		sys.exit(shard.__file__.endswith(".py") and "The rules in the wheel are not compiled.")'
 	@cd build/compiled && ../../$(VENV)-compiled/bin/python -m pytest -m "rules and not pure" $(ARGS)
+
+bench: compiled ## Measure the compiled rules alone, and one worker on one core (ARGS go to the latter)
+	@rm -rf build/bench && mkdir -p build/bench && cp -r tests bench build/bench/
+	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.rules
+	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.worker --rate 20000 $(ARGS)
 
 test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
 

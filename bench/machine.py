@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from processor.rules import shard
+
 
 def description() -> dict[str, Any]:
     """Describe where and with what something is measured."""
@@ -17,6 +19,7 @@ def description() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "rules": "pure Python" if str(shard.__file__).endswith(".py") else "compiled",
         "versions": {
             name: importlib.metadata.version(name)
             for name in ("orderhalt", "faust-streaming", "aiokafka", "msgspec")

