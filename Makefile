@@ -72,13 +72,15 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 types: $(VENV)/.dev ## Check types (mypy --strict)
 	@$(BIN)/mypy
 
-# Sources and lock decide: anything newer than the stamp makes the wheel anew.
+# Sources and lock decide: anything newer than the stamp makes the wheel anew. It is made from a copy,
+# for the compiler leaves its modules beside the sources, where Python would prefer them.
 $(VENV)-compiled/.wheel: requirements/compile.txt pyproject.toml $(wildcard processor/*.py processor/*/*.py schemas/*)
 	@$(MAKE) --no-print-directory VENV=$(VENV)-compiled $(VENV)-compiled/.compile
 	@echo "Compiling the rules into a wheel (about a minute)" >&2
-	@rm -rf build/wheel
+	@rm -rf build/wheel build/source && mkdir -p build/source
+	@cp -r processor schemas docs *.md LICENSE pyproject.toml build/source/
 	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 PATH="$(abspath $(VENV)-compiled/bin):$$PATH" $(VENV)-compiled/bin/python -m pip wheel \
-		--quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+		--quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel ./build/source
 	@$(VENV)-compiled/bin/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
 	@touch $@
 
