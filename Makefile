@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules crash retail lint format types lock clean
+.PHONY: help demo test test-fast test-rules crash retail lint schemas format types lock clean
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -50,6 +50,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
 	$(BIN)/lint-imports || failed=1; \
 	exit $$failed
 
+schemas: $(VENV)/.test ## Write JSON Schemas and AsyncAPI document anew from the code
+	@$(BIN)/python -m schemas
+
 format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -64,6 +67,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 
 lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and hash
 	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group system --output-file requirements/system.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
