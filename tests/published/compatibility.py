@@ -90,7 +90,7 @@ def _open_values(schema: Schema) -> set[str]:
 
 def _map(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
     """Rebuild a schema with every schema within changed."""
-    built = {}
+    built: Schema = {}
     for word, value in change(schema).items():
         if word in ("properties", "$defs"):
             built[word] = {name: _map(part, change) for name, part in value.items()}
