@@ -50,8 +50,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
 	$(BIN)/lint-imports || failed=1; \
 	exit $$failed
 
-schemas: $(VENV)/.test ## Write JSON Schemas and AsyncAPI document anew from the code
+schemas: $(VENV)/.test ## Write JSON Schemas, AsyncAPI document and the made parts of docs anew
 	@$(BIN)/python -m schemas
+	@$(BIN)/python -m tests.published.pages
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix .

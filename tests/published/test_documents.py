@@ -16,6 +16,7 @@ from schemas.documents import documents
 from schemas.examples import EXAMPLES
 from schemas.jsonschemas import DESCRIBED, json_schema
 from schemas.topics import INPUTS, ORDER_HALTED, REJECTED, Topic
+from tests.published.pages import PAGES, filled
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,3 +100,16 @@ def test_the_catalogue_is_read_from_the_wheel(wheel: Path) -> None:
         text=True,
     )
     assert done.stdout == "Fotos fehlen\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda x: x.name)
+def test_a_page_has_what_the_code_says(page: Path) -> None:
+    """Otherwise: `make schemas`, and read what has changed."""
+    text = page.read_text("utf-8")
+    assert text.count("<!-- made: ") == text.count("<!-- end -->") > 0
+    assert filled(text) == text
+
+
+def test_producing_names_every_input() -> None:
+    page = (ROOT / "docs" / "producing.md").read_text("utf-8")
+    assert [topic.name for topic in INPUTS if f"`{topic.name}`" not in page] == []
