@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules crash retail lint schemas format types lock clean
+.PHONY: help demo test test-fast test-system test-rules crash retail lint schemas format types lock clean
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -23,10 +23,14 @@ demo: $(VENV)/.local ## Start a real Kafka, two workers and simulated shops; sho
 	@$(BIN)/orderhalt demo $(ARGS)
 
 test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/system $(ARGS)
 
 test-fast: $(VENV)/.test ## Run the tests that need no Kafka
-	@$(BIN)/python -m pytest -m "not broker and not slow" $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/system -m "not broker and not slow" $(ARGS)
+
+test-system: $(VENV)/.system ## Try what strangers use (kcat, Java, JavaScript) against a real Kafka; installs it
+	@$(BIN)/python -m tests.system.toolbox
+	@$(BIN)/python -m pytest tests/system $(ARGS)
 
 crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
 	@$(BIN)/python -m tests.crash $(ARGS)
