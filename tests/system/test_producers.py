@@ -70,7 +70,8 @@ def test_a_studio_lands_in_its_partition(send: Send, deployment: Deployment) -> 
     pairs = orders(send.__name__)
     evidence = after(send, pairs, deployment)
     landed = placed(pairs, evidence)
-    assert sorted((str(m.key, "utf-8"), str(m.value, "utf-8")) for m in landed) == sorted(pairs)
+    sent = sorted((key.encode(), value.encode()) for key, value in pairs)
+    assert sorted((m.key or b"", m.value or b"") for m in landed) == sent
     for message in landed:
         assert message.partition == partition_of(message.key or b"", PARTITIONS), message.key
     assert {message.partition for message in landed} == set(range(PARTITIONS))
