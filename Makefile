@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean test-system schemas
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -23,10 +23,14 @@ demo: $(VENV)/.local ## Start a real Kafka, two workers and simulated shops; sho
 	@$(BIN)/orderhalt demo $(ARGS)
 
 test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/system $(ARGS)
 
 test-fast: $(VENV)/.test ## Run the tests that need no Kafka
-	@$(BIN)/python -m pytest -m "not broker and not slow" $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/system -m "not broker and not slow" $(ARGS)
+
+test-system: $(VENV)/.system ## Try what strangers use (kcat, Java, JavaScript) against a real Kafka; installs it
+	@$(BIN)/python -m tests.system.toolbox
+	@$(BIN)/python -m pytest tests/system $(ARGS)
 
 crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
 	@$(BIN)/python -m tests.crash $(ARGS)
@@ -65,6 +69,10 @@ lint: $(VENV)/.dev ## Check style, formatting and the direction of imports
 	$(BIN)/lint-imports || failed=1; \
 	exit $$failed
 
+schemas: $(VENV)/.test ## Write JSON Schemas, AsyncAPI document and the made parts of docs anew
+	@$(BIN)/python -m schemas
+	@$(BIN)/python -m tests.published.pages
+
 format: $(VENV)/.dev ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -91,6 +99,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 
 lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and hash
 	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group system --output-file requirements/system.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group compile --output-file requirements/compile.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt

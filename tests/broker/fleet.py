@@ -113,6 +113,10 @@ class Fleet:
         said = _READY.findall(self._workers[name].log())
         return frozenset(int(p) for p in said[-1].split(",") if p.strip()) if said else None
 
+    def running(self, name: str) -> bool:
+        """Tell whether a worker's process is alive."""
+        return self._workers[name].running
+
     def kill(self, name: str) -> None:
         """Kill -9 and start again at once."""
         worker = self._workers[name]

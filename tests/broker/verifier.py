@@ -65,7 +65,7 @@ def verify(evidence: Evidence, model: Model | None = None) -> Verdict:
         halted = evidence.halted.get(partition, [])
         rejected = evidence.rejected.get(partition, [])
         _check_sequences(partition, halted, verdict)
-        expected = _replay(evidence, partition, journal, model)
+        expected = outcomes_of(evidence, partition, journal, model)
         wanted_halts = [one for _, emitted, _ in expected for one in emitted]
         wanted_rejections = [(message, code) for message, _, code in expected if code]
         _compare(f"order-halted {partition}", wanted_halts, halted, _halt_fault, verdict)
@@ -131,7 +131,7 @@ def _check_journal(
     verdict.check(f"journal {partition}: inputs that do not exist", reached.keys() - ends.keys())
 
 
-def _replay(
+def outcomes_of(
     evidence: Evidence, partition: int, journal: list[JournalRecord], model: Model
 ) -> list[tuple[Message, list[Emitted], str | None]]:
     """Feed the inputs in journal order; give each with what it must bring about."""

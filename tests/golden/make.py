@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from schemas.halted import Emission
+import msgspec
+
+from schemas.door import decode
+from schemas.halted import CausedBy, Emission, OrderHalted, emission
+from schemas.topics import INPUTS
 from tests.contract.vocabulary import (
     Event,
     balance,
@@ -25,10 +30,17 @@ from tests.contract.vocabulary import (
 )
 from tests.engine import Engine, Rows, keep
 from tests.model import Record
+from tests.strategies import borderline_records
+from tests.strategies.malformed import TIMESTAMP_MS, text_of
+from tests.strategies.rows import LAWFUL, STUDIO
 
 HERE = Path(__file__).parent
 RELEASE = HERE / "rows-1.jsonl"
 RECORDS = HERE / "order-halted-v1.jsonl"
+BY_RULES = HERE / "order-halted-v1-rules.jsonl"
+INPUTS_KEPT = HERE / "events-1.jsonl"
+#: A longer value is at some limit, which the tables of tests/strategies are about.
+GOLDEN_MAX_BYTES = 2000
 UNTIL = "2026-02-01T00:00:00Z"
 ERROR = {"code": "jam", "message": "paper"}
 LINES = (
@@ -74,19 +86,53 @@ def written() -> tuple[Rows, bytes, list[Emission]]:
     return rows, machine.checkpoint(), emitted
 
 
+def inputs() -> list[dict[str, Any]]:
+    """Give lawful events of every kind and form, and what this release understands by them."""
+    cases = [(x.topic, x.value) for _, x in borderline_records() if x.value is not None]
+    cases += [(topic, text_of(event).encode()) for topic, event in LAWFUL.items()]
+    kinds = {topic.name: topic.value for topic in INPUTS}
+    kept = []
+    for topic, value in cases:
+        if len(value) <= GOLDEN_MAX_BYTES:
+            kind = kinds[topic]
+            assert kind is not None
+            event = decode(kind, STUDIO.encode(), value, TIMESTAMP_MS)
+            fields = msgspec.to_builtins(event)
+            kept.append({"topic": topic, "value": value.decode(), "understood": fields})
+    return kept
+
+
+def by_rules() -> dict[str, Any]:
+    """Give a record that new rules have caused: there are none of that kind while there is one set."""
+    record = json.loads(RECORDS.read_text().splitlines()[0])
+    halted = msgspec.json.decode(record["value"], type=OrderHalted)
+    changed = msgspec.structs.replace(halted, caused_by=CausedBy(rules=2))
+    key, value, headers = emission(record["key"], record["headers"]["ce_source"], changed)
+    assert value is not None
+    said = {name: text.decode() for name, text in headers}
+    return {"key": key.decode(), "headers": said, "value": value.decode()}
+
+
+def write(path: Path, items: list[dict[str, Any]]) -> None:
+    """Write one JSON a line."""
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+
+
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     rows, checkpoint, emitted = written()
     lines = [{"checkpoint": checkpoint.hex()}]
     for (table, key), row in sorted(rows.items()):
         lines.append({"table": table, "key": key.decode(), "value": row.hex()})
-    RELEASE.write_text("".join(json.dumps(item) + "\n" for item in lines))
+    write(RELEASE, lines)
     texts = []
     for key, value, headers in emitted:
         assert value is not None
         said = {name: text.decode() for name, text in headers}
-        texts.append(json.dumps({"key": key.decode(), "headers": said, "value": value.decode()}))
-    RECORDS.write_text("\n".join(texts) + "\n")
+        texts.append({"key": key.decode(), "headers": said, "value": value.decode()})
+    write(RECORDS, texts)
+    write(BY_RULES, [by_rules()])
+    write(INPUTS_KEPT, inputs())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ A change of these bytes is a change of the row format or of the output's version
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,11 +14,14 @@ import pytest
 
 from processor.rules.machine import Machine
 from processor.rules.rows import FORMAT, ROW_TYPES, Checkpoint
+from schemas.door import decode
 from schemas.errors import StateRefused
-from schemas.halted import Emission, OrderHalted
+from schemas.halted import Emission, OrderHalted, emission
 from schemas.reasons import PRECEDENCE, Change, ReasonCode, Status
+from schemas.topics import INPUTS
 from tests.engine import Engine, Rows
-from tests.golden.make import RECORDS, RELEASE, records, written
+from tests.golden.make import HERE, RECORDS, RELEASE, records, written
+from tests.strategies.malformed import TIMESTAMP_MS
 
 pytestmark = pytest.mark.rules
 
@@ -28,8 +32,22 @@ def golden_rows() -> tuple[Rows, bytes]:
     return rows, bytes.fromhex(first["checkpoint"])
 
 
+def lines_of(*files: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for file in files for text in file.read_text().splitlines()]
+
+
 def golden_records() -> list[dict[str, Any]]:
-    return [json.loads(text) for text in RECORDS.read_text().splitlines()]
+    return lines_of(RECORDS)
+
+
+def kept_records() -> list[dict[str, Any]]:
+    """Every record of order-halted that any release has put here."""
+    return lines_of(*sorted(HERE.glob("order-halted-v1*.jsonl")))
+
+
+def kept_events() -> list[dict[str, Any]]:
+    """Every event that any release has put here, with what it understood by it."""
+    return lines_of(*sorted(HERE.glob("events-*.jsonl")))
 
 
 def test_there_is_a_row_of_every_kind() -> None:
@@ -75,6 +93,45 @@ def test_there_is_a_record_of_every_reason_change_and_status() -> None:
     assert {reason.code for value in values for reason in value.reasons} == set(ReasonCode)
     assert {value.change for value in values} == set(Change)
     assert {value.status for value in values} == set(Status)
+
+
+def assert_means(today: Any, before: Any) -> None:
+    """Check that a value is what it was; fields that have come since are absent in it."""
+    if isinstance(before, dict):
+        for name, value in today.items():
+            assert_means(value, before.get(name))
+        assert before.keys() <= today.keys()
+    elif isinstance(before, list):
+        for item, was in zip(today, before, strict=True):
+            assert_means(item, was)
+    else:
+        assert today == before
+
+
+def test_an_event_is_understood_as_every_release_understood_it() -> None:
+    kinds = {topic.name: topic.value for topic in INPUTS}
+    for item in kept_events():
+        kind, understood = kinds[item["topic"]], item["understood"]
+        assert kind is not None
+        value = item["value"].encode()
+        event = decode(kind, understood["studio_id"].encode(), value, TIMESTAMP_MS)
+        assert_means(msgspec.json.decode(msgspec.json.encode(event)), understood)
+
+
+def test_there_is_an_event_of_every_kind() -> None:
+    assert {item["topic"] for item in kept_events()} == {topic.name for topic in INPUTS}
+    assert {x["understood"].get("status") for x in kept_events()} >= {
+        *("started", "succeeded", "failed")
+    }
+    assert {x["understood"].get("asset_type") for x in kept_events()} >= {"photo"}
+
+
+def test_a_record_of_an_earlier_release_is_read_and_written_alike() -> None:
+    for item in kept_records():
+        record = msgspec.json.decode(item["value"], type=OrderHalted)
+        again = emission(item["key"], item["headers"]["ce_source"], record)
+        said = tuple((name, text.encode()) for name, text in item["headers"].items())
+        assert again == Emission(item["key"].encode(), item["value"].encode(), said)
 
 
 def test_fields_stand_in_the_order_of_the_contract() -> None:
