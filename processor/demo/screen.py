@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from processor.demo.words import REASONS
+from schemas.catalogue import catalogue
 from schemas.reasons import PRECEDENCE, Status
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _reasons(board: Board) -> Table:
     table.add_column("so far", justify="right")
     now = board.halted_now
     for code in PRECEDENCE:
-        name = Text(REASONS[code], style=_COLOURS[code])
+        name = Text(catalogue().reason(code).title.to("en"), style=_COLOURS[code])
         table.add_row(name, str(now[code]), str(board.opened[code]))
     table.add_row("all orders", str(now.total()), "", style="bold")
     return table

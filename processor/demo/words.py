@@ -1,88 +1,94 @@
-"""Say in a sentence what a record of `order-halted` says in fields."""
+"""Say in a sentence what a record of `order-halted` says in fields, in words of the catalogue."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from schemas.reasons import Action, Change, ReasonCode, Status
+from schemas.catalogue import catalogue
+from schemas.reasons import Change, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.catalogue import Language
     from schemas.halted import OrderHalted, Reason
 
-REASONS: Final = {
-    ReasonCode.PRODUCT_MISSING: "product missing",
-    ReasonCode.PHOTOS_MISSING: "photos missing",
-    ReasonCode.PACKAGE_MISSING: "package missing",
-    ReasonCode.CREDIT_LIMIT_REACHED: "credit limit reached",
-    ReasonCode.TRANSFER_FAILED: "transfer failed",
-}
 
-_ACTIONS: Final = {
-    Action.RESTORE_ASSETS: "restore",
-    Action.CANCEL_ORDER: "cancel the order",
-    Action.CREATE_NEW_ORDER: "create a new one",
-    Action.TOP_UP: "top up",
-    Action.CONTACT_CUSTOMER_CARE: "contact customer care",
-    Action.CONTACT_SUPPORT: "contact support",
-}
-
-_ENDINGS: Final = {
-    Status.RELEASED: "goes on",
-    Status.CANCELLED: "was cancelled",
-    Status.TRANSFERRED: "was transferred all the same",
-}
-
-_ENDED: Final = {
-    ReasonCode.PRODUCT_MISSING: "the product is back",
-    ReasonCode.PHOTOS_MISSING: "the photos are back",
-    ReasonCode.PACKAGE_MISSING: "the package is back",
-    ReasonCode.CREDIT_LIMIT_REACHED: "the account funds it",
-    ReasonCode.TRANSFER_FAILED: "the transfer is tried again or done",
-}
-
-
-def describe(record: OrderHalted) -> str:
+def describe(record: OrderHalted, language: Language = "en") -> str:
     """Say why an order is halted and what can be done, or how its halt has ended."""
+    words = catalogue()
     if record.change == Change.ENDED:
-        ending = _ENDINGS.get(record.status, record.status)
+        ending = words.status(record.status).ending.to(language)
         if record.status != Status.RELEASED:
             return ending
-        return f"{ending}: {', '.join(_ENDED.get(x.code, x.code) for x in record.ended_reasons)}"
+        ended = ", ".join(words.reason(x.code).ended.to(language) for x in record.ended_reasons)
+        return f"{ending}: {ended}"
     first, *others = record.reasons
-    also = f" (also: {', '.join(REASONS.get(x.code, x.code) for x in others)})" if others else ""
-    actions = " or ".join(_ACTIONS.get(action, action) for action in first.actions)
-    return f"{_cause(first)}{also} → {actions}"
+    actions = either([words.action(x).phrase.to(language) for x in first.actions], language)
+    also = ""
+    if others:
+        titles = ", ".join(words.reason(x.code).title.to(language) for x in others)
+        also = f" ({words.sentences.also.to(language, reasons=titles)})"
+    return f"{cause(first, language)}{also} → {actions}"
 
 
-def _cause(reason: Reason) -> str:
+def cause(reason: Reason, language: Language) -> str:
+    """Say what one reason is about: which assets, which sums, which transfer."""
+    sentences = catalogue().sentences
     if reason.credit:
         credit = reason.credit
-        cost = money(credit.cost_minor, credit.currency)
-        left = money(credit.available_minor, credit.currency)
-        top_up = money(credit.top_up_minor, credit.currency)
-        return f"costs {cost}, {left} left, {top_up} would fund it"
+        return sentences.credit.to(
+            language,
+            cost=money(credit.cost_minor, credit.currency),
+            left=money(credit.available_minor, credit.currency),
+            top_up=money(credit.top_up_minor, credit.currency),
+        )
     if reason.transfers:
-        return _failure(reason)
-    subjects = _listed([f"{x.type} {x.id}" for x in reason.subjects], reason.subject_count)
-    by = next((f" by {x.deleted_by}" for x in reason.subjects if x.deleted_by), "")
-    until = f", restorable until {reason.restorable_until[:10]}" if reason.restorable_until else ""
-    return f"{subjects} deleted{by}{until}"
+        return _failure(reason, language)
+    subjects = _subjects(reason, language)
+    by = next((x.deleted_by for x in reason.subjects if x.deleted_by), None)
+    gone = (
+        sentences.gone_by.to(language, subjects=subjects, deleted_by=by)
+        if by
+        else sentences.gone.to(language, subjects=subjects)
+    )
+    if reason.restorable_until is None:
+        return gone
+    until = sentences.restorable_until.to(language, until=reason.restorable_until[:10])
+    return f"{gone}, {until}"
 
 
-def _failure(reason: Reason) -> str:
+def _failure(reason: Reason, language: Language) -> str:
     assert reason.transfers, "asked for transfers only"
     failed = reason.transfers[0]
-    what = f"package {failed.package_id}" if failed.package_id is not None else "the order"
-    lab = f" to {failed.lab_id}" if failed.lab_id else ""
-    error = f": {failed.error.message or failed.error.code}" if failed.error else ""
-    return f"attempt {failed.attempt} to transfer {what}{lab} failed for good{error}"
+    words = catalogue()
+    what = words.sentences.the_order.to(language)
+    if failed.package_id is not None:
+        what = f"{words.subject('package').one.to(language)} {failed.package_id}"
+    fills = {"attempt": failed.attempt, "what": what}
+    if failed.lab_id:
+        text = words.sentences.transfer_failed_at.to(language, lab=failed.lab_id, **fills)
+    else:
+        text = words.sentences.transfer_failed.to(language, **fills)
+    return f"{text}: {failed.error.message or failed.error.code}" if failed.error else text
 
 
-def _listed(names: Sequence[str], count: int) -> str:
-    shown = ", ".join(names[:2])
-    return shown if count <= 2 else f"{shown} and {count - 2} more"
+def _subjects(reason: Reason, language: Language) -> str:
+    words = catalogue()
+    shown = ", ".join(
+        f"{words.subject(x.type).one.to(language)} {x.id}" for x in reason.subjects[:2]
+    )
+    if reason.subject_count <= 2:
+        return shown
+    return words.sentences.and_more.to(language, shown=shown, count=reason.subject_count - 2)
+
+
+def either(choices: Sequence[str], language: Language) -> str:
+    """Join what can be done."""
+    first, *others = choices
+    for other in others:
+        first = catalogue().sentences.either.to(language, first=first, second=other)
+    return first
 
 
 def money(amount_minor: int, currency: str) -> str:
