@@ -55,7 +55,7 @@ def test_all_faults_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         "ORDERHALT_BOOTSTRAP_SERVERS",
         "ORDERHALT_TOPIC_PREFIX",
         "ORDERHALT_TRANSACTION_TIMEOUT_MS",
-        "ORDERHALT_CLOSED_RETENTION_DAYS",
+        "--closed-retention-days",
     ]
 
 
