@@ -61,9 +61,8 @@ async def connected(settings: Settings, client: Any) -> AsyncIterator[Any]:
 def _unavailable(settings: Settings, said: list[str], error: BaseException) -> str:
     why = "; ".join(dict.fromkeys(said)) or str(error)
     message = f"Kafka cannot be reached at {settings.bootstrap_servers}: {why}"
-    if settings.security_protocol == "PLAINTEXT" and "refused" in why.lower():
-        return message
-    return f"{message}\n{_SECURITY_HINT}"
+    nobody_listens = "Connect call failed" in why or isinstance(error, OSError)
+    return message if nobody_listens else f"{message}\n{_SECURITY_HINT}"
 
 
 @contextmanager

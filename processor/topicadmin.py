@@ -40,7 +40,7 @@ class Fault:
     remedy: str
 
 
-class TopicsMissing(Exception):
+class TopicsMissing(StateRefused):
     """Topics that are needed are not there; says what to do."""
 
 

@@ -26,6 +26,8 @@ from processor.simulator.settings import DEFAULT_START_US
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processor.config import Settings as KafkaSettings
+
 _DEFAULTS: Final = Settings()
 _EPILOG: Final = """\b
 Examples:
@@ -127,8 +129,7 @@ class _Instant(click.ParamType):
     is_flag=True,
     help="Send as fast as Kafka takes them; virtual time ends now. Needs --events or --duration.",
 )
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 def command(
     seed: int,
     rate: float,
@@ -177,7 +178,7 @@ def command(
         run.write(output)
         return
     found = options.settings(**kafka)
-    asyncio.run(run.send(found.bootstrap_servers, found.topic_prefix, fast=fast))
+    asyncio.run(run.send(found, fast=fast))
 
 
 class _Run:
@@ -212,11 +213,12 @@ class _Run:
             output.flush()
         self._progress.summarize(written)
 
-    async def send(self, bootstrap_servers: str, topic_prefix: str, *, fast: bool) -> None:
+    async def send(self, kafka: KafkaSettings, *, fast: bool) -> None:
         """Send to Kafka, until Ctrl-C or SIGTERM at the latest."""
         # Here: it is slow to import, and whoever writes lines has no use for it.
         from aiokafka.errors import KafkaError
 
+        from processor.connection import client_options
         from processor.simulator.sender import Sender, TopicsMissingError
 
         # Errors come to us as exceptions; what the client says besides is no news.
@@ -224,7 +226,11 @@ class _Run:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        sender = Sender(bootstrap_servers, topic_prefix=topic_prefix)
+        sender = Sender(
+            kafka.bootstrap_servers,
+            topic_prefix=kafka.topic_prefix,
+            client_options=client_options(kafka),
+        )
         try:
             async with sender:
                 if self._settings.malformed_share:
@@ -237,6 +243,6 @@ class _Run:
                         await sender.send_in_time(self._records(), stop)
         except (KafkaError, TopicsMissingError) as error:
             raise click.ClickException(
-                f"The events could not be sent to {bootstrap_servers}: {error}"
+                f"The events could not be sent to {kafka.bootstrap_servers}: {error}"
             ) from error
         self._progress.summarize(sender.sent)
