@@ -46,7 +46,11 @@ class Settings(BaseSettings):
     """What a deployment may choose. Units are in the names."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
+        use_attribute_docstrings=True,
     )
 
     bootstrap_servers: str = "127.0.0.1:9092"
@@ -71,7 +75,9 @@ class Settings(BaseSettings):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     """How the password is proven."""
     sasl_username: str | None = None
+    """Who we are; needed with SASL."""
     sasl_password: SecretStr | None = None
+    """Our password; needed with SASL."""
 
     commit_interval_ms: Annotated[int, Field(ge=5, le=10_000)] = 100
     """From the first change of a commit window to its transaction."""
@@ -96,6 +102,13 @@ class Settings(BaseSettings):
     """A mark of an asset is forgotten so long after its last event."""
     forgotten_retention_days: Positive = 400
     """The id of a forgotten order that was ever halted is kept so long."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take an empty text for nothing, where there may be nothing: a variable cannot be null."""
+        assert info.field_name is not None
+        return None if value == "" and cls.model_fields[info.field_name].default is None else value
 
     @field_validator("bootstrap_servers", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -53,6 +54,8 @@ async def connected(settings: Settings, client: Any) -> AsyncIterator[Any]:
             await stop()
             raise
     try:
+        # Its tasks must have begun before they can be ended in good order.
+        await asyncio.sleep(0)
         yield client
     finally:
         await stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -14,11 +15,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _BAR_EVERY_SECONDS: Final = 0.25
 _LINE_EVERY_SECONDS: Final = 10.0
 _QUICK_SECONDS: Final = 1.0
+
+
+#: Told how much is done, and of how much.
+Report = Callable[[int, int], None]
 
 
 class CountProgress:
@@ -66,7 +71,7 @@ class CountProgress:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[Callable[[int, int], None]]:
+def reading(what: str) -> Iterator[Report]:
     """Show how much has been read of how much there is; quick work shows nothing."""
     started = said = time.monotonic()
     bar = Progress(

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from processor.cli import options
+from processor.cli.moments import Instant
 from processor.cli.progress import CountProgress
 from processor.simulator import Record, Settings, simulate
 from processor.simulator.records import to_line
@@ -37,23 +37,6 @@ Examples:
   orderhalt simulate --events 10000 --output - | orderhalt replay -
   orderhalt simulate --rate 0.01 --events 100000 --output half-a-year.jsonl
 """
-
-
-class _Instant(click.ParamType):
-    """An instant of RFC 3339, as microseconds since 1970 UTC."""
-
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an instant such as 2026-01-05T08:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
-        return int(instant.timestamp() * 1_000_000)
 
 
 @click.command(epilog=_EPILOG)
@@ -115,7 +98,7 @@ class _Instant(click.ParamType):
 )
 @click.option(
     "--start",
-    type=_Instant(),
+    type=Instant(),
     help="With --output: when virtual time begins.  [default: 2026-01-05T08:00:00Z]",
 )
 @click.option(
