@@ -7,6 +7,7 @@ A broker that is away is waited for; what was committed meanwhile comes when it 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from schemas import topics
 
 _POLL_MS: Final = 250
 _LOOK_EVERY_SECONDS: Final = 2.0
+_ANSWERS_WITHIN_SECONDS: Final = 5.0
 
 #: Told once when Kafka does not answer any more (False), and once when it does again (True).
 Answers = Callable[[bool], None]
@@ -136,7 +138,8 @@ class _Watch:
         if time.monotonic() < self._next_at:
             return
         try:
-            await self._consumer.end_offsets([self._place])
+            async with asyncio.timeout(_ANSWERS_WITHIN_SECONDS):
+                await self._consumer.end_offsets([self._place])
         except (KafkaError, OSError):
             answered = False
         else:

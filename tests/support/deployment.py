@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,11 @@ class Deployment:
             "ORDERHALT_TOPIC_PREFIX": prefix,
         }
         self._servers = kafka.bootstrap_servers
-        self._producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
         self.processes: list[subprocess.Popen[bytes]] = []
+
+    @cached_property
+    def _producer(self) -> Producer:
+        return Producer({"bootstrap.servers": self._servers})
 
     def run(
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
