@@ -216,7 +216,7 @@ def load_traced(config_file: str | Path | None = None, **options: Any) -> Loaded
         faults += _faults(error, origins)
     else:
         if not faults:
-            return Loaded(settings, origins, path)
+            return Loaded(Settings.model_construct(**dict(settings)), origins, path)
     raise ConfigurationError("\n".join(faults))
 
 
