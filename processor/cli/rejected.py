@@ -206,7 +206,7 @@ they would be taken for new orders.
 @click.option(
     "--value",
     "value",
-    type=click.File("rb"),
+    type=click.File("rb", lazy=True),
     help="Send these bytes instead; - is standard input. For one record.",
 )
 @click.option("--edit", is_flag=True, help="Edit the value in $VISUAL or $EDITOR. For one record.")
