@@ -20,8 +20,8 @@ from processor.replica import Progress
 from processor.runtime import clients
 from processor.runtime.reading import polls
 from schemas import topics
+from schemas.door import decode
 from schemas.errors import Rejection
-from schemas.events import DOORS
 from schemas.partitioning import default_partition
 
 _OURS: Final = "orderhalt_"
@@ -206,8 +206,10 @@ def prepare(settings: Settings, record: Rejected, partitions: int, now_ms: int) 
             f"the bytes until its retention ends, at partition {record.notes.get('partition')} "
             f"offset {record.notes.get('offset')}."
         )
+    kind = inputs[record.topic].value
+    assert kind is not None, "every input has a struct"
     try:
-        DOORS[inputs[record.topic].value](record.key, record.value, now_ms)  # type: ignore[index]
+        decode(kind, record.key, record.value, now_ms)
     except Rejection as rejection:
         raise NotSent(
             f"{record.id} would be rejected again, as {rejection.code}: {rejection.message}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -154,7 +155,7 @@ def test_every_mechanism_that_the_broker_has_gets_in(
     assert check(**settings) == 0, "there are no topics without a prefix"
 
 
-def login_settings(secured: SecuredKafka, certificates: Certificates) -> dict[str, object]:
+def login_settings(secured: SecuredKafka, certificates: Certificates) -> dict[str, Any]:
     return {
         "bootstrap_servers": f"127.0.0.1:{secured.login}",
         "security_protocol": "SASL_SSL",
@@ -165,14 +166,14 @@ def login_settings(secured: SecuredKafka, certificates: Certificates) -> dict[st
     }
 
 
-def check(**settings: object) -> int:
+def check(**settings: Any) -> int:
     return asyncio.run(topicadmin.check(load(**settings))).partitions
 
 
 def test_a_certificate_of_our_own_gets_in(
     secured: SecuredKafka, certificates: Certificates
 ) -> None:
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "bootstrap_servers": f"127.0.0.1:{secured.tls}",
         "security_protocol": "SSL",
         "ssl_ca_file": certificates.authority,
@@ -204,7 +205,7 @@ def test_who_does_not_get_in_is_told_why(
     assert PASSWORD not in str(error.value)
 
 
-def faults(**settings: object) -> list[str]:
+def faults(**settings: Any) -> list[str]:
     with pytest.raises(ConfigurationError) as error:
         load(**settings)
     return str(error.value).splitlines()

@@ -206,7 +206,7 @@ they would be taken for new orders.
 @click.option(
     "--value",
     "value",
-    type=click.File("rb", lazy=True),
+    type=click.Path(allow_dash=True),
     help="Send these bytes instead; - is standard input. For one record.",
 )
 @click.option("--edit", is_flag=True, help="Edit the value in $VISUAL or $EDITOR. For one record.")
@@ -220,7 +220,7 @@ they would be taken for new orders.
 )
 def resend(
     ids: tuple[tuple[int, int], ...],
-    value: Any,
+    value: str | None,
     edit: bool,
     key: str | None,
     force: bool,
@@ -241,8 +241,8 @@ def resend(
     settings = options.settings(**given)
     records = _found(settings, ids)
     if value is not None or edit or key is not None:
-        bytes_ = value.read() if value is not None else _edited(records[0]) if edit else None
-        records = [repaired(records[0], bytes_, None if key is None else key.encode())]
+        mended = _edited(records[0]) if edit else None if value is None else _read(value)
+        records = [repaired(records[0], mended, None if key is None else key.encode())]
     sendings = _checked(settings, records, force=force)
     offsets = [None] * len(sendings) if dry_run else run(send(settings, sendings))
     for sending, offset in zip(sendings, offsets, strict=True):
@@ -259,6 +259,15 @@ def _found(settings: Settings, places: tuple[tuple[int, int], ...] | list[tuple[
             exits.NOT_FOUND,
         )
     return records
+
+
+def _read(path: str) -> bytes:
+    try:
+        with click.open_file(path, "rb") as file:
+            value: bytes = file.read()
+    except OSError as error:
+        stop(f"{path} cannot be read: {error.strerror}. Nothing was sent.")
+    return value
 
 
 def _edited(record: Rejected) -> bytes:
