@@ -6,6 +6,7 @@ Apart from `processor.app`, so that commands which only talk to Kafka do not imp
 from __future__ import annotations
 
 from processor.config import Settings
+from processor.connection import client_options
 from processor.runtime.config import RuntimeConfig
 from schemas import topics
 
@@ -31,4 +32,5 @@ def runtime_config(settings: Settings) -> RuntimeConfig:
         session_timeout_ms=settings.session_timeout_ms,
         instance_id=settings.instance_id,
         max_poll_records=settings.max_poll_records,
+        client_options=client_options(settings),
     )

@@ -7,21 +7,20 @@ would otherwise show weeks later, as lost state or as a worker that stops again 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from processor.config import Settings
+from processor.connection import connected
 from processor.deployment import runtime_config
 from processor.runtime import clients
-from processor.runtime.failstop import KafkaUnavailable
 from schemas import topics
 from schemas.errors import StateRefused
 
@@ -39,6 +38,10 @@ class Fault:
     topic: str
     what: str
     remedy: str
+
+
+class TopicsMissing(StateRefused):
+    """Topics that are needed are not there; says what to do."""
 
 
 def listing(faults: Sequence[Fault]) -> str:
@@ -121,6 +124,24 @@ def judge(
     rejected = topics.prefixed(topics.REJECTED, settings.topic_prefix)
     limit = int(configs[rejected]["max.message.bytes"]) if rejected in configs else 0
     return Found(tuple(faults), partitions, limit)
+
+
+async def partition_count(settings: Settings, *wanted: topics.Topic) -> int:
+    """Tell how many partitions the topics of a deployment have, of which `wanted` must be there.
+
+    Raises TopicsMissing, which says what to do, or KafkaUnavailable.
+    """
+    async with _admin(settings) as admin:
+        counts = await _partition_counts(admin)
+    names = [topics.prefixed(topic, settings.topic_prefix) for topic in wanted]
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise TopicsMissing(
+            f"There is no {', '.join(missing)} at {settings.bootstrap_servers}.\n"
+            "Is --topic-prefix that of the deployment? A new one is made by: "
+            f"{_create_command(settings, 0)}"
+        )
+    return min(counts[name] for name in names)
 
 
 async def create(
@@ -224,25 +245,8 @@ def _names(settings: Settings) -> dict[str, topics.Topic]:
     return {topics.prefixed(topic, settings.topic_prefix): topic for topic in topics.ALL}
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[Any]:
-    admin = clients.admin(runtime_config(settings))
-    # aiokafka logs every address that it cannot reach, and then raises as well.
-    noisy = logging.getLogger("aiokafka")
-    level, noisy.level = noisy.level, logging.CRITICAL
-    try:
-        await admin.start()
-    except (KafkaConnectionError, OSError) as error:
-        await admin.close()
-        raise KafkaUnavailable(
-            f"Kafka cannot be reached at {settings.bootstrap_servers}: {error}"
-        ) from error
-    finally:
-        noisy.setLevel(level)
-    try:
-        yield admin
-    finally:
-        await admin.close()
+def _admin(settings: Settings) -> AbstractAsyncContextManager[Any]:
+    return connected(settings, clients.admin(runtime_config(settings)))
 
 
 async def _partition_counts(admin: Any) -> dict[str, int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from processor.localkafka import LocalKafka
+from tests.support.deployment import PARTITIONS, Deployment
 
 # No deadline anywhere: two shared cores make a single slow example mean nothing.
 settings.register_profile("default", deadline=None)
@@ -38,3 +40,15 @@ def kafka() -> Iterator[LocalKafka]:
 def topic_prefix() -> str:
     """A prefix that no other test has, for topics, groups and transactional ids."""
     return f"t{uuid.uuid4().hex[:12]}-"
+
+
+@pytest.fixture
+def deployment(kafka: LocalKafka, topic_prefix: str, tmp_path: Path) -> Iterator[Deployment]:
+    made = Deployment(kafka, topic_prefix, tmp_path)
+    created = made.run("topics", "create", "--partitions", str(PARTITIONS))
+    assert created.returncode == 0, created.stderr
+    yield made
+    for process in made.processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from processor.cli import COMMANDS, main
+from processor.cli.exits import MEANINGS
 
 
 @pytest.fixture
@@ -65,3 +68,45 @@ def test_help_imports_no_command() -> None:
 
 def test_an_unknown_command_is_wrong_usage(runner: CliRunner) -> None:
     assert runner.invoke(main, ["nonsense"]).exit_code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_has_a_script_for_every_shell(runner: CliRunner, shell: str) -> None:
+    result = runner.invoke(main, ["completion", shell])
+    assert result.exit_code == 0, result.output
+    assert f"_ORDERHALT_COMPLETE={shell}_complete" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("orderhalt expl", {"explain"}),
+        ("orderhalt rejected ", {"list", "show", "resend"}),
+        ("orderhalt tail --from", {"--from-beginning"}),
+        ("orderhalt explain s o --lang ", {"en", "de"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(words: str, expected: set[str]) -> None:
+    """Bash itself runs the script, and is asked what it would offer."""
+    typed = words.split(" ")
+    bash = shutil.which("bash")
+    assert bash is not None, "this test needs bash"
+    program = (
+        'eval "$("$1" completion bash)"\n'
+        f"COMP_WORDS=({' '.join(map(repr, typed))}); COMP_CWORD={len(typed) - 1}\n"
+        '_orderhalt_completion "$1"; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    installed = Path(sys.executable).with_name("orderhalt")
+    done = subprocess.run(
+        [bash, "-c", program, bash, str(installed)], check=False, capture_output=True, text=True
+    )
+    assert expected <= set(done.stdout.split()), done.stderr
+
+
+def test_the_exit_codes_of_help_and_docs_are_one_table(runner: CliRunner) -> None:
+    """Every code that a command ends with stands in both, and no other."""
+    page = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    shown = runner.invoke(main, ["--help"]).output.partition("Exit codes:")[2]
+    assert documented == set(MEANINGS)
+    assert {int(code) for code in re.findall(r"^ +(\d+)  ", shown, re.MULTILINE)} == set(MEANINGS)

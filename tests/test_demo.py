@@ -18,9 +18,9 @@ from rich.console import Console
 
 from processor.demo.board import Board
 from processor.demo.screen import draw
-from processor.demo.words import describe, money
 from processor.rules.machine import Machine
 from processor.simulator import Settings, simulate
+from processor.words import describe, money
 from schemas.halted import OrderHalted
 from schemas.reasons import ReasonCode, Status
 

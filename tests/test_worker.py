@@ -2,120 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
 
 from processor.localkafka import LocalKafka
 from schemas.partitioning import default_partition
+from tests.support.deployment import (
+    PARTITIONS,
+    STUDIO,
+    Deployment,
+    order_placed,
+    photo_deleted,
+)
 from tests.support.processes import wait_until
-
-PARTITIONS = 4
-STUDIO = "studio-1"
-
-
-def order_placed(order_id: str, photo: str) -> dict[str, Any]:
-    return {
-        "event_id": f"placed-{order_id}",
-        "occurred_at": "2026-05-01T10:00:00Z",
-        "studio_id": STUDIO,
-        "order_id": order_id,
-        "placed_at": "2026-05-01T10:00:00Z",
-        "lines": [{"line_id": "1", "product_id": "print-10x15", "photo_ids": [photo]}],
-        "production_cost": {"amount_minor": 250, "currency": "EUR"},
-        "paid": False,
-    }
-
-
-def photo_deleted(photo: str) -> dict[str, Any]:
-    return {
-        "event_id": f"deleted-{photo}",
-        "occurred_at": "2026-05-01T11:00:00Z",
-        "studio_id": STUDIO,
-        "asset_type": "photo",
-        "asset_ids": [photo],
-    }
-
-
-class Deployment:
-    """Topics of their own, made with the command."""
-
-    def __init__(self, kafka: LocalKafka, prefix: str, directory: Path) -> None:
-        self.prefix = prefix
-        self._directory = directory
-        self.environment = {
-            **os.environ,
-            "ORDERHALT_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "ORDERHALT_TOPIC_PREFIX": prefix,
-        }
-        self._servers = kafka.bootstrap_servers
-        self._producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "processor.cli", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=self.environment,
-            stdout=(self._directory / f"{len(self.processes)}.log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
-        self.processes.append(process)
-        return process
-
-    def log(self, number: int = 0) -> str:
-        return (self._directory / f"{number}.log").read_text(errors="replace")
-
-    def send(self, topic: str, value: dict[str, Any] | bytes, partition: int | None = None) -> None:
-        key = STUDIO.encode()
-        where = default_partition(key, PARTITIONS) if partition is None else partition
-        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self._producer.produce(self.prefix + topic, raw, key, where)
-        assert self._producer.flush(20) == 0
-
-    def read(self, topic: str, count: int, within: float = 30) -> list[Any]:
-        """Wait for the first `count` committed records of a topic."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._servers,
-                "group.id": "test",
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
-            }
-        )
-        consumer.assign([TopicPartition(self.prefix + topic, p, 0) for p in range(PARTITIONS)])
-        messages: list[Any] = []
-        deadline = time.monotonic() + within
-        try:
-            while len(messages) < count:
-                message: Any = consumer.poll(0.1)
-                if message is not None:
-                    assert message.error() is None, message.error()
-                    messages.append(message)
-                assert time.monotonic() < deadline, (len(messages), self.log()[-3000:])
-        finally:
-            consumer.close()
-        return messages
 
 
 def listening_sockets(pid: int) -> set[str]:
@@ -133,18 +36,6 @@ def listening_sockets(pid: int) -> set[str]:
 def cpu_seconds(pid: int) -> float:
     columns = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.fixture
-def deployment(kafka: LocalKafka, topic_prefix: str, tmp_path: Path) -> Iterator[Deployment]:
-    made = Deployment(kafka, topic_prefix, tmp_path)
-    created = made.run("topics", "create", "--partitions", str(PARTITIONS))
-    assert created.returncode == 0, created.stderr
-    yield made
-    for process in made.processes:
-        if process.poll() is None:
-            process.kill()
-            process.wait(10)
 
 
 @pytest.mark.parametrize(

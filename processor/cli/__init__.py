@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from textwrap import wrap
 from typing import Final
 
 import click
 
+from processor.cli.exits import MEANINGS
+
 #: Every command in the order of the help, with its short help: asking for the list imports nothing.
 COMMANDS: Final = {
     "worker": "Run one worker of the consumer group, until SIGTERM or Ctrl-C.",
+    "explain": "Say whether an order is halted, why, and what can be done.",
+    "tail": "Follow order-halted: who is halted now, and who goes on.",
+    "rejected": "Look at what was rejected, and send it again.",
+    "config": "Show the configuration that counts, and where it comes from.",
+    "completion": "Write a script that lets a shell complete commands and options.",
     "topics": "Create the topics, or check that they are as they must be.",
     "skip": "Set one poison record aside, so that its partition can go on.",
     "kafka": "Run a local Apache Kafka, until SIGTERM or Ctrl-C.",
@@ -19,18 +27,22 @@ COMMANDS: Final = {
 }
 
 _EPILOG: Final = """\b
-Kafka is found by --bootstrap-servers or ORDERHALT_BOOTSTRAP_SERVERS. Every option has a
-variable: the one that its help names, else ORDERHALT_<COMMAND>_<OPTION>.
+Kafka is found by --bootstrap-servers, ORDERHALT_BOOTSTRAP_SERVERS or a file that --config names;
+`orderhalt config` shows what counts. Every option has a variable: the one that its help names, else
+ORDERHALT_<COMMAND>_<OPTION>.
 
 \b
 Exit codes:
-   0  done
-   1  could not be done; the message says why and what to do
-   2  wrong usage
-  69  worker: Kafka cannot be reached at the start; start it again
-  70  worker: fail-stop, nothing was committed after the fault; start it again
-  78  worker: refused to start, starting again does not help; the message names the remedy
 """
+
+
+def _exit_codes() -> str:
+    """List them, wrapped beside their numbers."""
+    lines = []
+    for code, meaning in MEANINGS.items():
+        first, *others = wrap(meaning, 90)
+        lines += [f" {code:>3}  {first}", *(f"      {other}" for other in others)]
+    return "\n".join(lines)
 
 
 class LazyGroup(click.Group):
@@ -56,7 +68,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    epilog=_EPILOG,
+    epilog=_EPILOG + _exit_codes(),
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "ORDERHALT",

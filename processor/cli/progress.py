@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 _BAR_EVERY_SECONDS: Final = 0.25
 _LINE_EVERY_SECONDS: Final = 10.0
+_QUICK_SECONDS: Final = 1.0
+
+
+#: Told how much is done, and of how much.
+Report = Callable[[int, int], None]
 
 
 class CountProgress:
@@ -62,3 +68,36 @@ class CountProgress:
     def _show_lines(self, counts: Counter[str], ended: threading.Event) -> None:
         while not ended.wait(_LINE_EVERY_SECONDS):
             click.echo(self._line(counts), err=True)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[Report]:
+    """Show how much has been read of how much there is; quick work shows nothing."""
+    started = said = time.monotonic()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    task = bar.add_task(what, total=None)
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now < started + _QUICK_SECONDS:
+            return
+        if not bar.disable:
+            bar.start()
+            bar.update(task, completed=done, total=total)
+        elif now > said + _LINE_EVERY_SECONDS:
+            said = now
+            click.echo(f"{what}: {done:,} of {total:,}", err=True)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 
 from processor.cli import options
+from processor.cli.moments import Instant
 from processor.cli.progress import CountProgress
 from processor.simulator import Record, Settings, simulate
 from processor.simulator.records import to_line
@@ -25,6 +25,8 @@ from processor.simulator.settings import DEFAULT_START_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from processor.config import Settings as KafkaSettings
 
 _DEFAULTS: Final = Settings()
 _EPILOG: Final = """\b
@@ -35,23 +37,6 @@ Examples:
   orderhalt simulate --events 10000 --output - | orderhalt replay -
   orderhalt simulate --rate 0.01 --events 100000 --output half-a-year.jsonl
 """
-
-
-class _Instant(click.ParamType):
-    """An instant of RFC 3339, as microseconds since 1970 UTC."""
-
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an instant such as 2026-01-05T08:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
-        return int(instant.timestamp() * 1_000_000)
 
 
 @click.command(epilog=_EPILOG)
@@ -113,7 +98,7 @@ class _Instant(click.ParamType):
 )
 @click.option(
     "--start",
-    type=_Instant(),
+    type=Instant(),
     help="With --output: when virtual time begins.  [default: 2026-01-05T08:00:00Z]",
 )
 @click.option(
@@ -127,8 +112,7 @@ class _Instant(click.ParamType):
     is_flag=True,
     help="Send as fast as Kafka takes them; virtual time ends now. Needs --events or --duration.",
 )
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 def command(
     seed: int,
     rate: float,
@@ -177,7 +161,7 @@ def command(
         run.write(output)
         return
     found = options.settings(**kafka)
-    asyncio.run(run.send(found.bootstrap_servers, found.topic_prefix, fast=fast))
+    asyncio.run(run.send(found, fast=fast))
 
 
 class _Run:
@@ -212,11 +196,12 @@ class _Run:
             output.flush()
         self._progress.summarize(written)
 
-    async def send(self, bootstrap_servers: str, topic_prefix: str, *, fast: bool) -> None:
+    async def send(self, kafka: KafkaSettings, *, fast: bool) -> None:
         """Send to Kafka, until Ctrl-C or SIGTERM at the latest."""
         # Here: it is slow to import, and whoever writes lines has no use for it.
         from aiokafka.errors import KafkaError
 
+        from processor.connection import client_options
         from processor.simulator.sender import Sender, TopicsMissingError
 
         # Errors come to us as exceptions; what the client says besides is no news.
@@ -224,7 +209,11 @@ class _Run:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        sender = Sender(bootstrap_servers, topic_prefix=topic_prefix)
+        sender = Sender(
+            kafka.bootstrap_servers,
+            topic_prefix=kafka.topic_prefix,
+            client_options=client_options(kafka),
+        )
         try:
             async with sender:
                 if self._settings.malformed_share:
@@ -237,6 +226,6 @@ class _Run:
                         await sender.send_in_time(self._records(), stop)
         except (KafkaError, TopicsMissingError) as error:
             raise click.ClickException(
-                f"The events could not be sent to {bootstrap_servers}: {error}"
+                f"The events could not be sent to {kafka.bootstrap_servers}: {error}"
             ) from error
         self._progress.summarize(sender.sent)

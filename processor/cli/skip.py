@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
 from processor import topicadmin
-from processor.cli import options
+from processor.cli import options, running
 from processor.config import Settings
 from processor.deployment import runtime_config
-from processor.runtime.failstop import KafkaUnavailable
 from processor.runtime.skip import NotSkipped, Request, skip
-from schemas.errors import StateRefused
 
 EPILOG = """
 \b
@@ -34,8 +31,7 @@ Example, with what a worker's last message names:
     help="OFFSET is the first of records that the broker has deleted before they were read: go on "
     "after them.",
 )
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 @options.group_id
 @options.allow_create_time
 def command(topic: str, partition: int, offset: int, lost: bool, **given: Any) -> None:
@@ -50,11 +46,9 @@ def command(topic: str, partition: int, offset: int, lost: bool, **given: Any) -
     if topic not in config.inputs:
         raise click.UsageError(f"{topic} is not an input topic: {', '.join(config.inputs)}")
     try:
-        click.echo(asyncio.run(_skip(settings, Request(topic, partition, offset, lost))))
+        click.echo(running.run(_skip(settings, Request(topic, partition, offset, lost))))
     except NotSkipped as refusal:
-        options.stop(str(refusal))
-    except (KafkaUnavailable, StateRefused) as error:
-        options.stop(str(error))
+        running.stop(str(refusal))
 
 
 async def _skip(settings: Settings, request: Request) -> str:

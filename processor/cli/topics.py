@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 import orjson
-from aiokafka.errors import KafkaError
 
 from processor import topicadmin
 from processor.cli import options
+from processor.cli.running import run, stop
 from processor.config import Settings
-from processor.runtime.failstop import KafkaUnavailable
 from schemas import topics
 
 EPILOG = """
@@ -31,8 +29,7 @@ def command() -> None:
 @command.command(
     epilog="\b\nExample:\n  orderhalt topics create --partitions 12 --replication-factor 3"
 )
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 @options.allow_create_time
 @click.option(
     "--partitions",
@@ -52,7 +49,7 @@ def command() -> None:
 def create(partitions: int | None, replication_factor: int | None, **given: Any) -> None:
     """Create the topics that are missing; leave those that exist alone."""
     settings = options.settings(**given)
-    done = _run(topicadmin.create(settings, partitions, replication_factor))
+    done = run(topicadmin.create(settings, partitions, replication_factor))
     for name in done.created:
         click.echo(f"created  {name}  ({done.partitions} partitions)")
     for name in done.existing:
@@ -61,41 +58,24 @@ def create(partitions: int | None, replication_factor: int | None, **given: Any)
 
 
 @command.command(epilog="\b\nExample:\n  orderhalt topics check --topic-prefix shop- --json")
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 @options.group_id
 @options.allow_create_time
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    envvar="ORDERHALT_JSON",
-    show_envvar=True,
-    help="Write the faults as JSON.",
-)
+@options.as_json
 def check(as_json: bool, **given: Any) -> None:
     """Check the topics as a worker does at its start; exit code 1 where something is wrong."""
     settings = options.settings(**given)
     if not as_json:
         _end_with_faults(settings)
         return
-    found = _run(topicadmin.check(settings))
+    found = run(topicadmin.check(settings))
     report = {"ok": not found.faults, "partitions": found.partitions, "faults": found.faults}
     click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     raise SystemExit(1 if found.faults else 0)
 
 
 def _end_with_faults(settings: Settings) -> None:
-    found = _run(topicadmin.check(settings))
+    found = run(topicadmin.check(settings))
     if found.faults:
-        options.stop(f"The topics are not as they must be:\n{topicadmin.listing(found.faults)}")
+        stop(f"The topics are not as they must be:\n{topicadmin.listing(found.faults)}")
     click.echo(f"All {len(topics.ALL)} topics are well: {found.partitions} partitions.")
-
-
-def _run(work: Any) -> Any:
-    try:
-        return asyncio.run(work)
-    except KafkaUnavailable as error:
-        options.stop(f"{error}\nStart Kafka, or set --bootstrap-servers.")
-    except KafkaError as error:
-        options.stop(f"Kafka refused: {error}")

@@ -25,23 +25,28 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 
 
 @click.command(name="worker", epilog=EPILOG)
-@options.bootstrap_servers
-@options.topic_prefix
+@options.kafka
 @options.group_id
 @options.setting(
     "instance_id",
     "A name that this worker keeps over restarts: its partitions wait for it (static membership).",
 )
 @options.setting(
-    "commit_interval_ms", "From a window's first change to its transaction [100].", type=int
+    "commit_interval_ms",
+    "From a window's first change to its transaction [100].",
+    metavar="INTEGER",
 )
 @options.setting(
-    "session_timeout_ms", "Without a heartbeat for so long, others take over [6000].", type=int
+    "session_timeout_ms",
+    "Without a heartbeat for so long, others take over [6000].",
+    metavar="INTEGER",
 )
 @options.setting(
-    "transaction_timeout_ms", "The broker aborts a transaction after this [10000].", type=int
+    "transaction_timeout_ms",
+    "The broker aborts a transaction after this [10000].",
+    metavar="INTEGER",
 )
-@options.setting("max_poll_records", "Records per poll [1000].", type=int)
+@options.setting("max_poll_records", "Records per poll [1000].", metavar="INTEGER")
 @options.setting(
     "one_by_one",
     "One record per transaction, to find the one that a commit fails on. Slow.",
@@ -49,10 +54,12 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 )
 @options.setting("any_partitioner", "Do not check by which partitioner records came.", is_flag=True)
 @options.allow_create_time
-@options.setting("closed_retention_days", "Forget closed orders after this [7].", type=int)
-@options.setting("asset_retention_days", "Forget marks of assets after this [90].", type=int)
+@options.setting("closed_retention_days", "Forget closed orders after this [7].", metavar="INTEGER")
 @options.setting(
-    "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", type=int
+    "asset_retention_days", "Forget marks of assets after this [90].", metavar="INTEGER"
+)
+@options.setting(
+    "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", metavar="INTEGER"
 )
 @click.option(
     "--log-level",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import NamedTuple
 
-from processor.demo.words import describe
+from processor.words import describe
 from schemas.halted import OrderHalted
 from schemas.instants import parse_instant
 from schemas.reasons import PRECEDENCE, Change, ReasonCode, Status

@@ -87,6 +87,13 @@ class Forgetting:
         if due_ms < self.due_ms:
             self.due_ms = due_ms
 
+    def drop_timers(self) -> None:
+        """Forget nothing by itself: a replica is told by the changelogs what has gone."""
+        self._orders.clear()
+        self._marks.clear()
+        self._forgotten.clear()
+        self.due_ms = _NEVER
+
     def watch_released(self, studio: Studio) -> None:
         """Look at once at held marks that no order in flight refers to any more."""
         for table, asset in studio.released_marks:

@@ -34,6 +34,18 @@ from schemas.halted import Emission
 from schemas.partitioning import join_key, split_key
 
 
+def read_checkpoint(value: bytes) -> Checkpoint:
+    """Tell what a state was made with; raises StateRefused where a newer release wrote it."""
+    made_with = msgspec.msgpack.decode(value, type=Checkpoint)
+    if made_with.format > FORMAT or made_with.rules_version > RULES_VERSION:
+        raise StateRefused(
+            f"The state was written by rules version {made_with.rules_version}, row format "
+            f"{made_with.format}; this release has {RULES_VERSION} and {FORMAT}. Start the "
+            "newer release, or restore the topics from before its start."
+        )
+    return made_with
+
+
 class Machine:
     """The state machine of one partition."""
 
@@ -131,13 +143,7 @@ class Machine:
         """
         if checkpoint is None:
             return []
-        made_with = msgspec.msgpack.decode(checkpoint, type=Checkpoint)
-        if made_with.format > FORMAT or made_with.rules_version > RULES_VERSION:
-            raise StateRefused(
-                f"The state was written by rules version {made_with.rules_version}, row format "
-                f"{made_with.format}; this release has {RULES_VERSION} and {FORMAT}. Start the "
-                "newer release, or restore the topics from before its start."
-            )
+        made_with = read_checkpoint(checkpoint)
         self._check_partitions(made_with.partitions)
         self.shard.partition_time = made_with.partition_time
         differing = loading.settle_in(self.shard)

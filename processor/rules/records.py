@@ -139,7 +139,7 @@ class Writer:
             primary_reason=PRECEDENCE[reasons[0][0]] if reasons else None,
             reasons=tuple(
                 [
-                    _reason(order_id, placed, finding, at, account)
+                    reason(order_id, placed, finding, at, account)
                     for finding, (_, at) in zip(findings, reasons, strict=True)
                 ]
             ),
@@ -161,9 +161,10 @@ def _change(before: tuple[tuple[int, int], ...], after: tuple[tuple[int, int], .
     return Change.CHANGED if before else Change.OPENED
 
 
-def _reason(
+def reason(
     order_id: str, placed: Placed, finding: Finding, since: int, account: Account | None
 ) -> Reason:
+    """Say a finding as the record does; `since` in microseconds, `account` as of its last `fund`."""
     code = PRECEDENCE[finding.code]
     restorable = _restorable_until(finding)
     is_transfer = finding.code == TRANSFER
@@ -172,7 +173,7 @@ def _reason(
         subject_count = len(finding.transfers)
     else:
         kind = _ASSET_TYPES[finding.code] if finding.assets else ""
-        subjects = [_asset_subject(kind, a, mark) for a, mark in finding.assets[:LISTED_MAX]]
+        subjects = [asset_subject(kind, a, mark) for a, mark in finding.assets[:LISTED_MAX]]
         subject_count = len(finding.assets)
     return Reason(
         code=code,
@@ -198,7 +199,8 @@ def _restorable_until(finding: Finding) -> int | None:
     return min(known) if known and len(known) == len(untils) else None
 
 
-def _asset_subject(kind: str, asset: str, mark: Mark) -> Subject:
+def asset_subject(kind: str, asset: str, mark: Mark) -> Subject:
+    """Say which asset is gone, since when and by whom."""
     return Subject(
         kind,
         asset,

@@ -40,8 +40,8 @@ class RuntimeConfig:
     instance_id: str | None = None
     """Static membership of the consumer group; None: dynamic."""
     max_poll_records: int = 1_000
-    client_options: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of every Kafka client: TLS, SASL."""
+    client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Further arguments of every Kafka client: TLS, SASL. Secret, so never shown."""
 
     def transactional_id(self, partition: int) -> str:
         """Name the one producer that may write for `partition`; a new owner fences the old one."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import Partition
 from processor.runtime.positions import Found, starting_offsets
 from processor.runtime.protocol import Observer
+from processor.runtime.reading import Offsets, polls
 from schemas import private
 from schemas.errors import StateRefused
 
@@ -38,10 +39,7 @@ log = logging.getLogger(__name__)
 
 _HANGING_AFTER_SECONDS: Final = 3.0
 _GROUP_SETTLES_WITHIN_SECONDS: Final = 10.0
-_POLL_MS: Final = 50
 _KEEP_ALIVE_SECONDS: Final = 5.0
-
-Offsets = Mapping[TopicPartition, int]
 
 
 @dataclass(slots=True)
@@ -144,14 +142,12 @@ class _Recovery:
     async def _load(self, ends: Offsets) -> None:
         consumer = self._committed
         await consumer.seek_to_beginning(*self._private)
-        waiting = {tp for tp in self._private if ends[tp] > await consumer.position(tp)}
         consumer.resume(*self._private)
         alive = time.monotonic()
-        while waiting:
+        async for poll in polls(consumer, {tp: ends[tp] for tp in self._private}):
             failpoints.hit("in_load")
-            for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+            for tp, records in poll.items():
                 self._take(tp, records)
-            waiting = {tp for tp in waiting if ends[tp] > await consumer.position(tp)}
             if time.monotonic() > alive + _KEEP_ALIVE_SECONDS:
                 alive = time.monotonic()
                 await self._keep_alive()

@@ -28,6 +28,7 @@ from processor.runtime import clients
 from processor.runtime.batches import find_unreadable
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import QUARANTINED_MESSAGE
+from processor.runtime.reading import polls
 from processor.runtime.rejecting import rejected_record
 from schemas import private
 from schemas.errors import Rejection, RejectionCode
@@ -202,8 +203,8 @@ async def _read_state(reader: Any, config: RuntimeConfig, partition: int) -> _St
     ends = await reader.end_offsets([positions, *inputs.values()])
     row = None
     await reader.seek_to_beginning(positions)
-    while await reader.position(positions) < ends[positions]:
-        for records in (await reader.getmany(timeout_ms=50)).values():
+    async for poll in polls(reader, {positions: ends[positions]}):
+        for records in poll.values():
             row = private.decode_positions(records[-1].value)
     by_topic = {topic: starts[tp] for topic, tp in inputs.items()}
     if row is None:

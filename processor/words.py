@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas.catalogue import catalogue
 from schemas.reasons import Change, Status
@@ -91,7 +91,38 @@ def either(choices: Sequence[str], language: Language) -> str:
     return first
 
 
+#: ISO 4217's currencies whose minor unit is not a hundredth → its decimals.
+_DECIMALS: Final = {
+    **dict.fromkeys(
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+    **dict.fromkeys(["CLF", "UYW"], 4),
+}
+
+
 def money(amount_minor: int, currency: str) -> str:
-    """Write an amount of a currency with two decimals, as all of the demo's have."""
-    units, hundredths = divmod(abs(amount_minor), 100)
-    return f"{'-' if amount_minor < 0 else ''}{units:,}.{hundredths:02d} {currency}"
+    """Write an amount in the unit of its currency."""
+    decimals = _DECIMALS.get(currency, 2)
+    units, rest = divmod(abs(amount_minor), 10**decimals)
+    fraction = f".{rest:0{decimals}d}" if decimals else ""
+    return f"{'-' if amount_minor < 0 else ''}{units:,}{fraction} {currency}"
