@@ -54,6 +54,17 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 @options.setting(
     "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", type=int
 )
+@options.setting("admin_host", "Serve health and metrics on this address [127.0.0.1].")
+@options.setting(
+    "admin_port",
+    "Port of health and metrics; 0, or where it is taken: a free one [9464].",
+    type=int,
+)
+@options.setting(
+    "overdue_age_hours",
+    "Count orders in flight, not halted, as overdue after this [72].",
+    type=float,
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),

@@ -8,10 +8,12 @@ a studio, an order or an asset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from processor.rules.report import Effectless
 from schemas import topics
 from schemas.errors import RejectionCode
 from schemas.reasons import Change, ReasonCode, Status
@@ -50,19 +52,8 @@ class Outcome(StrEnum):
     """It is no event (contract.md §6)."""
 
 
-class Effectless(StrEnum):
-    """A fact that is kept, but concerns nothing that is known, or not yet."""
-
-    TRANSFER_UNKNOWN_ORDER = "transfer_unknown_order"
-    TRANSFER_UNKNOWN_PACKAGE = "transfer_unknown_package"
-    """No line of the order has the package."""
-    SETTLEMENT_UNKNOWN_ORDER = "settlement_unknown_order"
-    CANCELLATION_UNKNOWN_ORDER = "cancellation_unknown_order"
-    REINSTATEMENT_UNKNOWN_ORDER = "reinstatement_unknown_order"
-
-
-#: Label → every value that it takes; `partition` has those that the worker owns, `currency` those
-#: of ISO 4217 that the worker has met, `version` and `python` the one that runs.
+# Every value that a label takes. Of the labels that are not here, `partition` has those that the
+# worker owns, `currency` those of ISO 4217 that it has met, `version` and `python` the one that runs.
 REASONS: Final = (*(str(x) for x in ReasonCode), OTHER)
 ENDED_STATUSES: Final = (
     *(str(x) for x in (Status.CANCELLED, Status.TRANSFERRED, Status.RELEASED)),
@@ -77,6 +68,22 @@ OUTCOMES: Final = tuple(str(x) for x in Outcome)
 CODES: Final = (*(str(x) for x in RejectionCode), OTHER)
 KINDS: Final = tuple(str(x) for x in Effectless)
 TABLES: Final = topics.TABLES
+VALUES: Final = {
+    "reason": REASONS,
+    "status": ENDED_STATUSES,
+    "change": CHANGES,
+    "topic": TOPICS,
+    "outcome": OUTCOMES,
+    "code": CODES,
+    "kind": KINDS,
+    "table": TABLES,
+}
+
+
+def known(value: object, values: Sequence[str]) -> str:
+    """Give the label's value of something of an open set."""
+    text = str(value)
+    return text if text in values else OTHER
 
 
 class Kind(StrEnum):
@@ -118,7 +125,12 @@ def _gauge(name: str, unit: str, text: str, *labels: str) -> Metric:
 
 
 def _histogram(
-    name: str, unit: str, text: str, buckets: tuple[float, ...], *labels: str, exemplar: bool = False
+    name: str,
+    unit: str,
+    text: str,
+    buckets: tuple[float, ...],
+    *labels: str,
+    exemplar: bool = False,
 ) -> Metric:
     return Metric(
         name=PREFIX + name,
@@ -208,8 +220,8 @@ HALT_DURATION_SECONDS: Final = _histogram(
 HALTS_UNACCOUNTED: Final = _gauge(
     "halts_unaccounted",
     "halts",
-    "Must be 0: halts found at recovery, plus opened, minus ended, minus given up with their "
-    "partitions, minus orders halted now.",
+    "Must be 0, over the partitions owned: halts found at recovery, plus opened, minus ended in "
+    "order-halted, minus orders halted now in the state.",
 )
 
 # ---- input records

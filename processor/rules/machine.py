@@ -14,6 +14,7 @@ import msgspec
 from processor.rules import loading
 from processor.rules.changes import ChangedRow
 from processor.rules.forgetting import Retention
+from processor.rules.report import Report
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
@@ -155,6 +156,11 @@ class Machine:
                 "Kafka cannot take partitions away again. Start another deployment under a new "
                 "topic prefix, and let the producers send to that one."
             )
+
+    def report(self) -> Report:
+        """Give what has changed since the last call, for an observer; after each `drain`."""
+        report, self.shard.report = self.shard.report, Report()
+        return report
 
     # ---- a read-only look, for Faust's tables
 

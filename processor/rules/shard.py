@@ -29,6 +29,7 @@ from processor.rules.judge import (
 )
 from processor.rules.order import OrderState
 from processor.rules.records import Cause, Writer
+from processor.rules.report import Report
 from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
 from schemas import events
@@ -80,6 +81,8 @@ class Shard:
         self.studios: dict[str, Studio] = {}
         self.changes = Changes()
         """The rows changed since they were last drained."""
+        self.report = Report()
+        """What has changed since it was last taken."""
         self._partitions = partitions
         self.forgetting = Forgetting(self.studios, self.changes, retention or Retention())
         self._writer = Writer(topic_prefix)

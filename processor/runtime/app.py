@@ -140,6 +140,7 @@ class App(faust.App):
 
     async def on_first_start(self) -> None:
         """Check before anything starts. Makes no directories: nothing is kept on disk."""
+        self.runtime.observer.starting()
         if self._preflight is None:
             return
         try:
@@ -156,6 +157,7 @@ class App(faust.App):
 
     async def on_stop(self) -> None:
         """Commit and give up, then leave the group; and be gone in time in any case."""
+        self.runtime.observer.stopping()
         # Open windows are committed first, so that being cut off later costs nothing.
         failstop.stop_after(_STOP_WITHIN_SECONDS)
         await super().on_stop()
