@@ -78,6 +78,7 @@ class _Machines:
             ),
             partitions=self.partitions,
             any_partitioner=settings.any_partitioner,
+            reports=True,
         )
 
 

@@ -48,8 +48,13 @@ class Machine:
         retention: Retention | None = None,
         partitions: int | None = None,
         any_partitioner: bool = False,
+        reports: bool = False,
     ) -> None:
-        """Make an empty one. `any_partitioner`: take studios in whichever partition they come."""
+        """Make an empty one.
+
+        `any_partitioner`: take studios in whichever partition they come. `reports`: keep what
+        `report` gives, which somebody must take then.
+        """
         self._partitions = partitions
         self.shard = Shard(
             partition,
@@ -57,6 +62,8 @@ class Machine:
             retention=retention,
             partitions=None if any_partitioner else partitions,
         )
+        if reports:
+            self.shard.changes.report = Report()
         self._decode: dict[str, Decode] = {
             topics.prefixed(topic, topic_prefix): DOORS[topic.value]
             for topic in topics.INPUTS
@@ -157,9 +164,14 @@ class Machine:
                 "topic prefix, and let the producers send to that one."
             )
 
-    def report(self) -> Report:
+    def report(self) -> Report | None:
         """Give what has changed since the last call, for an observer; after each `drain`."""
-        report, self.shard.report = self.shard.report, Report()
+        changes = self.shard.changes
+        report = changes.report
+        if report is None:
+            return None
+        report.close()
+        changes.report = Report()
         return report
 
     # ---- a read-only look, for Faust's tables

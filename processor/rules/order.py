@@ -37,6 +37,9 @@ class OrderState:
         "placed",
         "settled",
         "standing",
+        "told_halt",
+        "told_placed",
+        "told_row",
         "touched_ms",
         "transfers",
     )
@@ -57,6 +60,10 @@ class OrderState:
         """Those not secured, while it is in flight; as of the last `stand`."""
         self.dirty = False
         """Whether the change is noted already: a row is written once a commit."""
+        self.told_placed: Placed | None = None
+        """What an observer was last told (`report`), as are the two below; nothing else reads it."""
+        self.told_halt: Halt | None = None
+        self.told_row = False
 
     @classmethod
     def of_row(cls, order_id: str, row: Order) -> OrderState:
@@ -74,8 +81,10 @@ class OrderState:
 
     @classmethod
     def unpack(cls, order_id: str, value: bytes) -> OrderState:
-        """Make the order of the bytes of its row."""
-        return cls.of_row(order_id, decode_order(value))
+        """Make the order of the bytes of its row, which was told, and is not in flight."""
+        order = cls.of_row(order_id, decode_order(value))
+        order.told_row = True
+        return order
 
     def row(self, transfers: tuple[Transfer, ...] | None = None) -> Order:
         """Give the row as of now; `transfers`: those that are to stand in it."""

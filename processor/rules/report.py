@@ -8,9 +8,18 @@ taken together with the changed rows, so it counts exactly when they do. It is n
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from processor.rules.judge import IN_FLIGHT
 from processor.rules.rows import TABLES, Halt, Placed
+
+if TYPE_CHECKING:
+    from processor.rules.credit import Account
+    from processor.rules.order import OrderState
+    from processor.rules.studio import Studio
+
+_ORDERS: Final = "orders"
+_BALANCES: Final = "balances"
 
 
 class Effectless(StrEnum):
@@ -38,20 +47,23 @@ class Move(NamedTuple):
 class Report:
     """What has happened since the last one."""
 
-    __slots__ = ("balances", "effectless", "moves", "rows", "stale", "unchecked")
+    __slots__ = ("balances", "effectless", "moves", "rows", "stale", "touched", "unchecked")
 
     def __init__(self) -> None:
         self.moves: list[Move] = []
         self.rows: dict[str, int] = dict.fromkeys(TABLES, 0)
         """Table → rows that it has more, or fewer."""
         self.unchecked = 0
-        """Orders more, or fewer, in flight whose account has no known balance."""
+        """Orders more, or fewer, in flight and with a cost to be checked, whose account has no known
+        balance."""
         self.balances: list[tuple[int | None, int | None]] = []
         """`occurred_at` before and now, in microseconds, of balances with a limit that an order in
         flight is checked against; None where there was or is no such balance or order."""
         self.stale: dict[type, int] = {}
         """Kind of event (`schemas.events`) → those that changed no fact."""
         self.effectless: dict[Effectless, int] = {}
+        self.touched: set[Studio] = set()
+        """Studios of which an account may have changed."""
 
     def count_stale(self, kind: type) -> None:
         """Note an event that changed no fact."""
@@ -61,6 +73,43 @@ class Report:
         """Note a fact that concerns nothing known."""
         self.effectless[kind] = self.effectless.get(kind, 0) + 1
 
+    def order(self, studio: Studio, order: OrderState, *, kept: bool) -> None:
+        """Tell what an order has become since it was last told; `kept`: it is still in the table."""
+        placed = order.placed if kept and order.phase is IN_FLIGHT else None
+        halt = order.halt
+        if halt is not None and (placed is None or not halt.reasons):
+            halt = None
+        if placed is not order.told_placed or halt is not order.told_halt:
+            self.moves.append(Move(order.told_placed, order.told_halt, placed, halt))
+            order.told_placed, order.told_halt = placed, halt
+            self.touched.add(studio)
+        if kept is not order.told_row:
+            order.told_row = kept
+            self.rows[_ORDERS] += 1 if kept else -1
+
+    def close(self) -> None:
+        """Tell what the accounts that were touched have become."""
+        for studio in self.touched:
+            for account in studio.accounts.values():
+                self._account(account)
+        self.touched.clear()
+
+    def _account(self, account: Account) -> None:
+        balance, waiting = account.balance, len(account.queue.entries)
+        unchecked = waiting if balance is None else 0
+        self.unchecked += unchecked - account.told_unchecked
+        account.told_unchecked = unchecked
+        decides = (
+            balance.occurred_at if balance is not None and account.checked and waiting else None
+        )
+        if decides != account.told_decides:
+            self.balances.append((account.told_decides, decides))
+            account.told_decides = decides
+        is_row = balance is not None
+        if is_row is not account.told_row:
+            account.told_row = is_row
+            self.rows[_BALANCES] += 1 if is_row else -1
+
 
 NOTHING: Final = Report()
-"""For a machine that keeps none; never changed."""
+"""For a machine that reports nothing; never changed."""
