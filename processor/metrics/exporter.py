@@ -2,16 +2,16 @@
 
 Everything that a transaction brings about is taken when it is through, never before: what was
 applied and not committed counts for nothing, here as in Kafka. That is one pass a window, on the
-event loop. Scrapes come in on other threads: Prometheus's own objects have locks of their own, and
-the sums of state are changed and read under one.
+event loop, under one lock, which a scrape takes too: it sees whole transactions.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -19,9 +19,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from processor.metrics import names
 from processor.metrics.health import Health
-from processor.metrics.instruments import Family
+from processor.metrics.instruments import CounterFamily, HistogramFamily
 from processor.metrics.lag import Lag
-from processor.metrics.names import Kind, Outcome
+from processor.metrics.names import Kind, Metric, Outcome
 from processor.metrics.pauses import GarbagePauses
 from processor.metrics.published import Published, published
 from processor.metrics.scraped import ScrapedState
@@ -32,8 +32,9 @@ from schemas import topics
 
 #: Kind of event → topic without prefix.
 _TOPIC_OF: Final = {topic.value: topic.name for topic in topics.INPUTS}
-#: What others make: the collector's pauses, the process, and gauges of state.
-_NOT_OURS: Final = (names.GC_PAUSE_SECONDS, names.PROCESS_CPU_SECONDS_TOTAL)
+_TABLE_OF: Final = itemgetter(0)
+#: Counted by the collector's callback and by prometheus-client.
+_OTHERS: Final = (names.GC_PAUSE_SECONDS, names.PROCESS_CPU_SECONDS_TOTAL)
 
 
 class Exporter(Observer):
@@ -52,7 +53,7 @@ class Exporter(Observer):
         self.lag = lag
         self.health = health
         self.lock = threading.Lock()
-        """Held while `states`, `open_windows` or `waiting` are changed or read."""
+        """Held while anything of the below is changed or read."""
         self.states: dict[int, PartitionState] = {}
         self.open_windows: dict[int, deque[float]] = {}
         """Partition → when its windows that are not committed began; monotonic clock."""
@@ -61,18 +62,17 @@ class Exporter(Observer):
         self._prefix_length = len(topic_prefix)
         self._overdue_age_us = round(overdue_age_seconds * 1_000_000)
         self._clock = clock
-        self._families = {
-            metric.name: Family(metric, self.registry)
-            for metric in names.ALL
-            if metric.kind is not Kind.GAUGE and metric not in _NOT_OURS
-        }
+        self.counters = {x.name: CounterFamily(x) for x in _counted(Kind.COUNTER)}
+        self.histograms = {x.name: HistogramFamily(x) for x in _counted(Kind.HISTOGRAM)}
         self.pauses = GarbagePauses()
-        self.registry.register(self.pauses)
         self.registry.register(ScrapedState(self, clock))
         ProcessCollector(namespace=names.PREFIX.rstrip("_"), registry=self.registry)
 
-    def _family(self, metric: names.Metric) -> Family:
-        return self._families[metric.name]
+    def _add(self, metric: Metric, amount: float, *labels: str) -> None:
+        self.counters[metric.name].add(amount, *labels)
+
+    def _observe(self, metric: Metric, value: float, *labels: str) -> None:
+        self.histograms[metric.name].observe(value, *labels)
 
     def unprefixed(self, topic: str) -> str:
         """Give the label's value of an input topic."""
@@ -80,7 +80,8 @@ class Exporter(Observer):
 
     def loop_was_late(self, seconds: float) -> None:
         """Take the delay of one timer of the event loop."""
-        self._family(names.EVENT_LOOP_DELAY_SECONDS).observe(seconds)
+        with self.lock:
+            self._observe(names.EVENT_LOOP_DELAY_SECONDS, seconds)
 
     # ---- what the runtime tells
 
@@ -101,14 +102,14 @@ class Exporter(Observer):
         with self.lock:
             self.states[recovered.partition] = state
             self.open_windows[recovered.partition] = deque()
+            self._observe(names.RECOVERY_SECONDS, recovered.seconds)
+            self._add(names.RECOVERY_ROWS_TOTAL, recovered.rows)
         self.lag.begin(
             recovered.partition,
             recovered.offsets,
             now=time.monotonic(),
             now_ms=self._clock() * 1000,
         )
-        self._family(names.RECOVERY_SECONDS).observe(recovered.seconds)
-        self._family(names.RECOVERY_ROWS_TOTAL).add(recovered.rows)
 
     def given_up(self, partitions: frozenset[int]) -> None:
         """Forget partitions that go elsewhere."""
@@ -120,7 +121,8 @@ class Exporter(Observer):
     def owned(self, partitions: frozenset[int]) -> None:
         """Be ready."""
         self.health.partitions = partitions
-        self._family(names.REBALANCES_TOTAL).add(1)
+        with self.lock:
+            self._add(names.REBALANCES_TOTAL, 1)
 
     def paused(self, partition: int) -> None:
         """Note that a partition's inputs wait."""
@@ -142,73 +144,72 @@ class Exporter(Observer):
         """Count all that a transaction has made count."""
         report = _report(committed.report)
         said = published(committed.emissions, committed.causes, self._clock() * 1000)
-        self._move_state(committed, report, said)
+        with self.lock:
+            self._move_state(committed, report, said)
+            self._count_commit(committed)
+            self._count_records(committed, report)
+            self._count_halts(said)
         self.lag.commit(
             committed.partition, committed.offsets, committed.last_ms, now=committed.ended_at
         )
-        self._count_commit(committed)
-        self._count_records(committed, report)
-        self._count_halts(said)
 
     def _move_state(self, committed: Committed, report: Report, said: Published) -> None:
-        with self.lock:
-            state = self.states.get(committed.partition)
-            if state is None:
-                return  # Given up while its last window was committed.
-            state.take(report)
-            state.expected += said.difference
-            if committed.opened_at is not None:
-                self.open_windows[committed.partition].popleft()
+        state = self.states.get(committed.partition)
+        if state is None:
+            return  # Given up while its last window was committed.
+        state.take(report)
+        state.expected += said.difference
+        if committed.opened_at is not None:
+            self.open_windows[committed.partition].popleft()
 
     def _count_commit(self, committed: Committed) -> None:
         if committed.opened_at is not None:
             seconds = committed.ended_at - committed.opened_at
-            self._family(names.COMMIT_WINDOW_SECONDS).observe(seconds)
-            self._family(names.COMMIT_WINDOW_EVENTS).observe(sum(committed.records.values()))
+            self._observe(names.COMMIT_WINDOW_SECONDS, seconds)
+            self._observe(names.COMMIT_WINDOW_EVENTS, sum(committed.records.values()))
         seconds = committed.ended_at - committed.sealed_at
-        self._family(names.COMMIT_TRANSACTION_SECONDS).observe(seconds)
-        written: dict[str, int] = {}
-        for table, _, _ in committed.rows:
-            written[table] = written.get(table, 0) + 1
-        for table, count in written.items():
-            self._family(names.ROWS_WRITTEN_TOTAL).add(count, table)
+        self._observe(names.COMMIT_TRANSACTION_SECONDS, seconds)
+        for table, count in Counter(map(_TABLE_OF, committed.rows)).items():
+            self._add(names.ROWS_WRITTEN_TOTAL, count, table)
 
     def _count_records(self, committed: Committed, report: Report) -> None:
-        rejected: dict[str, int] = {}
+        rejected: Counter[str] = Counter()
         for topic, code in committed.rejections:
             name = self.unprefixed(topic)
-            rejected[name] = rejected.get(name, 0) + 1
-            self._family(names.REJECTED_TOTAL).add(1, name, names.known(code, names.CODES))
+            rejected[name] += 1
+            self._add(names.REJECTED_TOTAL, 1, name, names.known(code, names.CODES))
         stale = {_TOPIC_OF[kind]: count for kind, count in report.stale.items()}
-        events = self._family(names.EVENTS_TOTAL)
         for topic, records in committed.records.items():
             name = self.unprefixed(topic)
-            not_applied = {
-                Outcome.REJECTED: rejected.get(name, 0),
-                Outcome.STALE: stale.get(name, 0),
-            }
-            events.add(records - sum(not_applied.values()), name, Outcome.APPLIED)
-            for outcome, count in not_applied.items():
-                if count:
-                    events.add(count, name, outcome)
+            late = stale.get(name, 0)
+            applied = records - rejected[name] - late
+            self._add(names.EVENTS_TOTAL, applied, name, Outcome.APPLIED)
+            self._add(names.EVENTS_TOTAL, late, name, Outcome.STALE)
+            self._add(names.EVENTS_TOTAL, rejected[name], name, Outcome.REJECTED)
         for kind, count in report.effectless.items():
-            self._family(names.FACTS_WITHOUT_EFFECT_TOTAL).add(count, kind)
+            self._add(names.FACTS_WITHOUT_EFFECT_TOTAL, count, kind)
 
     def _count_halts(self, said: Published) -> None:
         for change, count in said.changes.items():
-            self._family(names.HALT_RECORDS_TOTAL).add(count, change)
-        for reason, tally in said.opened.items():
-            self._family(names.ORDERS_HALTED_TOTAL).add(
-                tally.count, reason, order_key=tally.order_key
-            )
-        for status, tally in said.ended.items():
-            self._family(names.HALTS_ENDED_TOTAL).add(
-                tally.count, status, order_key=tally.order_key
-            )
+            self._add(names.HALT_RECORDS_TOTAL, count, change)
+        for metric, tallies in (
+            (names.ORDERS_HALTED_TOTAL, said.opened),
+            (names.HALTS_ENDED_TOTAL, said.ended),
+        ):
+            for label, tally in tallies.items():
+                counter = self.counters[metric.name]
+                counter.add(tally.count, label)
+                counter.name(tally.order_key, label)
+        delays = self.histograms[names.HALT_DELAY_SECONDS.name]
         for reason, seconds, key in said.delays:
-            self._family(names.HALT_DELAY_SECONDS).observe(seconds, reason, order_key=key)
+            delays.observe_order(seconds, key, reason)
         for status, seconds in said.durations:
-            self._family(names.HALT_DURATION_SECONDS).observe(seconds, status)
+            self._observe(names.HALT_DURATION_SECONDS, seconds, status)
+
+
+def _counted(kind: Kind) -> list[Metric]:
+    """Give the metrics of a kind that are counted here."""
+    return [x for x in names.ALL if x.kind is kind and x not in _OTHERS]
 
 
 def _report(report: object) -> Report:

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from processor.metrics import names
@@ -23,8 +27,11 @@ if TYPE_CHECKING:
     from processor.metrics.state import PartitionState
 
 
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
 class ScrapedState(Collector):
-    """The gauges."""
+    """All families but those of prometheus-client."""
 
     def __init__(self, exporter: Exporter, clock: Callable[[], float]) -> None:
         self._exporter = exporter
@@ -33,14 +40,20 @@ class ScrapedState(Collector):
         self._currencies: set[str] = set()
         """All that were ever seen: a gauge that vanished would not go to 0."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give every gauge of ours."""
+    def collect(self) -> Iterator[Family]:
+        """Give everything that is ours."""
         exporter = self._exporter
         now = self._clock()
         with exporter.lock:
-            yield from list(self._state(list(exporter.states.values()), now))
+            counted = [
+                x.family() for x in (*exporter.counters.values(), *exporter.histograms.values())
+            ]
+            state = list(self._state(list(exporter.states.values()), now))
             open_windows = [x[0] for x in exporter.open_windows.values() if x]
             waiting = len(exporter.waiting)
+        yield from counted
+        yield exporter.pauses.family()
+        yield from state
         oldest = time.monotonic() - min(open_windows) if open_windows else 0.0
         yield _gauge(names.COMMIT_WINDOW_OPEN_SECONDS, max(0.0, oldest))
         yield _gauge(names.PARTITIONS_PAUSED, waiting)

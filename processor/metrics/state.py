@@ -11,7 +11,7 @@ from typing import Final
 from processor.metrics import currencies
 from processor.metrics.names import OTHER, REASONS
 from processor.metrics.tallies import Ages, Oldest
-from processor.rules.report import Move, Report
+from processor.rules.report import Report
 from processor.rules.rows import TABLES, Halt, Placed
 from schemas.reasons import PRECEDENCE
 
@@ -47,10 +47,22 @@ class PartitionState:
 
     def take(self, report: Report) -> None:
         """Take what has changed."""
-        for move in report.moves:
-            self._move(move)
-        for table, change in report.rows.items():
-            self.rows[table] += change
+        unhalted = self._unhalted
+        for placed_before, halt_before, placed, halt in report.moves:
+            if placed_before is not None:
+                self.in_flight -= 1
+                if halt_before is None:
+                    unhalted.change(placed_before.placed_at, -1)
+                else:
+                    self._halted(placed_before, halt_before, -1)
+            if placed is not None:
+                self.in_flight += 1
+                if halt is None:
+                    unhalted.change(placed.placed_at, 1)
+                else:
+                    self._halted(placed, halt, 1)
+        for table, more in report.rows.items():
+            self.rows[table] += more
         self.unchecked += report.unchecked
         for before, now in report.balances:
             if before is not None:
@@ -58,24 +70,12 @@ class PartitionState:
             if now is not None:
                 self.balances.add(now)
 
-    def _move(self, move: Move) -> None:
-        if move.placed_before is not None:
-            self.in_flight -= 1
-            if move.halt_before is None:
-                self._unhalted.remove(move.placed_before.placed_at)
-            else:
-                self._halted(move.placed_before, move.halt_before, -1)
-                self.halted_since.remove(move.halt_before.halted_since)
-        if move.placed is not None:
-            self.in_flight += 1
-            if move.halt is None:
-                self._unhalted.add(move.placed.placed_at)
-            else:
-                self._halted(move.placed, move.halt, 1)
-                self.halted_since.add(move.halt.halted_since)
-
     def _halted(self, placed: Placed, halt: Halt, by: int) -> None:
         self.halted += by
+        if by > 0:
+            self.halted_since.add(halt.halted_since)
+        else:
+            self.halted_since.remove(halt.halted_since)
         codes = [_reason(code) for code, _ in halt.reasons]
         for code in codes:
             self.by_reason[code] += by

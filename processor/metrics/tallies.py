@@ -5,6 +5,7 @@ None of them ever looks through what it sums up. All instants are in microsecond
 
 from __future__ import annotations
 
+from collections import defaultdict
 from heapq import heapify, heappop, heappush
 
 
@@ -51,24 +52,23 @@ class Ages:
 
     def __init__(self, width_us: int) -> None:
         self._width = width_us
-        self._slots: dict[int, int] = {}
+        self._slots: defaultdict[int, int] = defaultdict(int)
+        """Number of the slot → how many; those that fall to 0 are dropped by the next `before`."""
 
-    def add(self, instant: int) -> None:
-        """Take one in."""
-        self._change(instant // self._width, 1)
-
-    def remove(self, instant: int) -> None:
-        """Take one out, which is in."""
-        self._change(instant // self._width, -1)
-
-    def _change(self, slot: int, by: int) -> None:
-        count = self._slots.get(slot, 0) + by
-        if count:
-            self._slots[slot] = count
-        else:
-            del self._slots[slot]
+    def change(self, instant: int, by: int) -> None:
+        """Take some in, or out."""
+        self._slots[instant // self._width] += by
 
     def before(self, instant: int) -> int:
         """Count those whose slot ended at or before `instant`."""
         end = instant // self._width
-        return sum([count for slot, count in self._slots.items() if slot < end])
+        total = 0
+        empty = []
+        for slot, count in self._slots.items():
+            if not count:
+                empty.append(slot)
+            elif slot < end:
+                total += count
+        for slot in empty:
+            del self._slots[slot]
+        return total

@@ -8,10 +8,10 @@ taken together with the changed rows, so it counts exactly when they do. It is n
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from processor.rules.judge import IN_FLIGHT
-from processor.rules.rows import TABLES, Halt, Placed
+from processor.rules.rows import TABLES, Balance, Halt, Placed
 
 if TYPE_CHECKING:
     from processor.rules.credit import Account
@@ -33,15 +33,10 @@ class Effectless(StrEnum):
     REINSTATEMENT_UNKNOWN_ORDER = "reinstatement_unknown_order"
 
 
-class Move(NamedTuple):
-    """One order that came into flight, left it, or was halted otherwise."""
-
-    placed_before: Placed | None
-    """None where it was not in flight."""
-    halt_before: Halt | None
-    """None where it was not halted."""
-    placed: Placed | None
-    halt: Halt | None
+Move = tuple[Placed | None, Halt | None, Placed | None, Halt | None]
+"""The order and its halt before, and both now, of one that came into flight, left it, or was halted
+otherwise. The first of each two is None where it was or is not in flight, the second where not
+halted."""
 
 
 class Report:
@@ -80,7 +75,7 @@ class Report:
         if halt is not None and (placed is None or not halt.reasons):
             halt = None
         if placed is not order.told_placed or halt is not order.told_halt:
-            self.moves.append(Move(order.told_placed, order.told_halt, placed, halt))
+            self.moves.append((order.told_placed, order.told_halt, placed, halt))
             order.told_placed, order.told_halt = placed, halt
             self.touched.add(studio)
         if kept is not order.told_row:
@@ -91,24 +86,34 @@ class Report:
         """Tell what the accounts that were touched have become."""
         for studio in self.touched:
             for account in studio.accounts.values():
-                self._account(account)
+                balance = account.balance
+                if balance is None or not account.told_row or not account.queue.entries:
+                    self._account(account, balance)
+                    continue
+                # As nearly all are: a balance is known, and orders wait.
+                decides = None if balance.credit_limit_minor is None else balance.occurred_at
+                if decides != account.told_decides:
+                    self._decide(account, decides)
         self.touched.clear()
 
-    def _account(self, account: Account) -> None:
-        balance, waiting = account.balance, len(account.queue.entries)
+    def _account(self, account: Account, balance: Balance | None) -> None:
+        waiting = len(account.queue.entries)
         unchecked = waiting if balance is None else 0
         self.unchecked += unchecked - account.told_unchecked
         account.told_unchecked = unchecked
-        decides = (
-            balance.occurred_at if balance is not None and account.checked and waiting else None
-        )
+        decides = None
+        if balance is not None and waiting and balance.credit_limit_minor is not None:
+            decides = balance.occurred_at
         if decides != account.told_decides:
-            self.balances.append((account.told_decides, decides))
-            account.told_decides = decides
+            self._decide(account, decides)
         is_row = balance is not None
         if is_row is not account.told_row:
             account.told_row = is_row
             self.rows[_BALANCES] += 1 if is_row else -1
+
+    def _decide(self, account: Account, decides: int | None) -> None:
+        self.balances.append((account.told_decides, decides))
+        account.told_decides = decides
 
 
 NOTHING: Final = Report()
