@@ -136,7 +136,10 @@ def main() -> None:
 
 
 def _run(records: Sequence[Record], window: int, turn: int) -> list[tuple[float, float]]:
-    """Give, for every block but the first, µs of CPU an event without and with an observer."""
+    """Give µs of CPU an event without and with an observer, for every block of the second half.
+
+    In the first the shops fill up: nearly all events are new orders.
+    """
     sides = [Side(observed=False), Side(observed=True)]
     blocks = []
     size = window * _WINDOWS_A_BLOCK
@@ -150,7 +153,7 @@ def _run(records: Sequence[Record], window: int, turn: int) -> list[tuple[float,
         blocks.append(tuple(side.seconds / len(block) * 1e6 for side in sides))
     if sides[0].emitted != sides[1].emitted:
         sys.exit("With an observer the rules emit something else.")
-    return [(without, observed) for without, observed in blocks[1:]]
+    return [(without, observed) for without, observed in blocks[len(blocks) // 2 :]]
 
 
 def _quartiles(values: list[float]) -> dict[str, float]:

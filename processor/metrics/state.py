@@ -6,18 +6,12 @@ the sum over all partitions.
 
 from __future__ import annotations
 
-from typing import Final
-
 from processor.metrics import currencies
 from processor.metrics.names import OTHER, REASONS
 from processor.metrics.tallies import Ages, Oldest
-from processor.rules.report import Report
-from processor.rules.rows import TABLES, Halt, Placed
+from processor.rules.report import SLOT_US, Halted, Report
+from processor.rules.rows import TABLES
 from schemas.reasons import PRECEDENCE
-
-#: An order is overdue at the latest this share of the age too late, and never too early.
-_AGE_SLOTS: Final = 500
-_LEAST_SLOT_US: Final = 1_000_000
 
 
 class PartitionState:
@@ -38,7 +32,7 @@ class PartitionState:
         self.rows = dict.fromkeys(TABLES, 0)
         self.expected = 0
         """How many should be halted: those found at recovery, plus opened, minus ended."""
-        self._unhalted = Ages(max(_LEAST_SLOT_US, overdue_age_us // _AGE_SLOTS))
+        self._unhalted = Ages()
 
     def recover(self, report: Report) -> None:
         """Take what the rows have told at recovery."""
@@ -47,35 +41,29 @@ class PartitionState:
 
     def take(self, report: Report) -> None:
         """Take what has changed."""
-        unhalted = self._unhalted
-        for placed_before, halt_before, placed, halt in report.moves:
-            if placed_before is not None:
-                self.in_flight -= 1
-                if halt_before is None:
-                    unhalted.change(placed_before.placed_at, -1)
-                else:
-                    self._halted(placed_before, halt_before, -1)
-            if placed is not None:
-                self.in_flight += 1
-                if halt is None:
-                    unhalted.change(placed.placed_at, 1)
-                else:
-                    self._halted(placed, halt, 1)
+        for slot, more in report.in_flight.items():
+            self.in_flight += more
+            self._unhalted.change(slot, more)
+        for before, now in report.halted:
+            if before is not None:
+                self._halted(before, -1)
+                self.halted_since.remove(before.halt.halted_since)
+            if now is not None:
+                self._halted(now, 1)
+                self.halted_since.add(now.halt.halted_since)
         for table, more in report.rows.items():
             self.rows[table] += more
         self.unchecked += report.unchecked
-        for before, now in report.balances:
-            if before is not None:
-                self.balances.remove(before)
-            if now is not None:
-                self.balances.add(now)
+        for was, decides in report.balances:
+            if was is not None:
+                self.balances.remove(was)
+            if decides is not None:
+                self.balances.add(decides)
 
-    def _halted(self, placed: Placed, halt: Halt, by: int) -> None:
+    def _halted(self, order: Halted, by: int) -> None:
+        placed, halt = order
         self.halted += by
-        if by > 0:
-            self.halted_since.add(halt.halted_since)
-        else:
-            self.halted_since.remove(halt.halted_since)
+        self._unhalted.change(placed.placed_at // SLOT_US, -by)
         codes = [_reason(code) for code, _ in halt.reasons]
         for code in codes:
             self.by_reason[code] += by
@@ -85,8 +73,11 @@ class PartitionState:
         self.value_minor[currency] = value + by * placed.cost_minor
 
     def overdue(self, now_us: int) -> int:
-        """Count the orders in flight that are not halted and were placed too long ago."""
-        return self._unhalted.before(now_us - self._overdue_age_us)
+        """Count the orders in flight that are not halted and were placed too long ago.
+
+        One counts up to a slot too late, and never too early.
+        """
+        return self._unhalted.before((now_us - self._overdue_age_us) // SLOT_US)
 
     @property
     def unaccounted(self) -> int:

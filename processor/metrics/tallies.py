@@ -1,16 +1,15 @@
 """Sums that follow from differences alone: what is oldest, and how many are older than that.
 
-None of them ever looks through what it sums up. All instants are in microseconds.
+None of them looks through what it sums up, again and again.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from heapq import heapify, heappop, heappush
 
 
 class Oldest:
-    """The least of a multiset of instants."""
+    """The least of a multiset of instants, in microseconds."""
 
     __slots__ = ("_counts", "_heap")
 
@@ -46,29 +45,33 @@ class Oldest:
 
 
 class Ages:
-    """How many of a multiset of instants lie before a given one, to the width of a slot."""
+    """How many of a multiset of slots lie before one that only moves on, as clocks do."""
 
-    __slots__ = ("_slots", "_width")
+    __slots__ = ("_before", "_end", "_slots")
 
-    def __init__(self, width_us: int) -> None:
-        self._width = width_us
-        self._slots: defaultdict[int, int] = defaultdict(int)
-        """Number of the slot → how many; those that fall to 0 are dropped by the next `before`."""
+    def __init__(self) -> None:
+        self._slots: dict[int, int] = {}
+        """Number of the slot → how many, which may be fewer than none while another is to come."""
+        self._end = -(1 << 62)
+        self._before = 0
+        """How many lie before `_end`."""
 
-    def change(self, instant: int, by: int) -> None:
+    def change(self, slot: int, by: int) -> None:
         """Take some in, or out."""
-        self._slots[instant // self._width] += by
+        count = self._slots.get(slot, 0) + by
+        if count:
+            self._slots[slot] = count
+        else:
+            self._slots.pop(slot, None)
+        if slot < self._end:
+            self._before += by
 
-    def before(self, instant: int) -> int:
-        """Count those whose slot ended at or before `instant`."""
-        end = instant // self._width
-        total = 0
-        empty = []
-        for slot, count in self._slots.items():
-            if not count:
-                empty.append(slot)
-            elif slot < end:
-                total += count
-        for slot in empty:
-            del self._slots[slot]
-        return total
+    def before(self, end: int) -> int:
+        """Count those in slots before `end`, which costs what has come to lie before it since."""
+        passed = end - self._end
+        if 0 < passed < len(self._slots):
+            self._before += sum([self._slots.get(slot, 0) for slot in range(self._end, end)])
+        elif passed:
+            self._before = sum([count for slot, count in self._slots.items() if slot < end])
+        self._end = end
+        return self._before

@@ -76,7 +76,7 @@ class Changes:
     def tell(self, studio: Studio, order: OrderState, *, kept: bool) -> None:
         """Tell an observer at once what a loaded order is, or that it is no more."""
         if self.report is not None:
-            self.report.order(studio, order, kept=kept)
+            self.report.order(studio, order, kept)
 
     def account_of(self, studio: Studio) -> None:
         """Note, for an observer, that an account of a studio may have changed."""
@@ -95,7 +95,7 @@ class Changes:
             order.dirty = False
             kept = studio.orders.get(order.id)
             if report is not None:
-                report.order(studio, order, kept=kept is order)
+                report.order(studio, order, kept is order)
             if kept is None:
                 yield _ORDERS, _key(studio, order.id), None
             elif kept is order:

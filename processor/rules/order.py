@@ -7,7 +7,7 @@ and notes the change in `Changes`, which makes the row of the order as it is the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from processor.rules.judge import UNPLACED, Phase, standing_of
 from processor.rules.rows import (
@@ -20,6 +20,9 @@ from processor.rules.rows import (
     Transfer,
     decode_order,
 )
+
+if TYPE_CHECKING:
+    from processor.rules.report import Halted
 
 _NEVER: Final = -(1 << 62)
 
@@ -38,6 +41,7 @@ class OrderState:
         "settled",
         "standing",
         "told_halt",
+        "told_halted",
         "told_placed",
         "told_row",
         "touched_ms",
@@ -61,8 +65,9 @@ class OrderState:
         self.dirty = False
         """Whether the change is noted already: a row is written once a commit."""
         self.told_placed: Placed | None = None
-        """What an observer was last told (`report`), as are the two below; nothing else reads it."""
+        """What an observer was last told (`report`), as are the three below; nothing else reads it."""
         self.told_halt: Halt | None = None
+        self.told_halted: Halted | None = None
         self.told_row = False
 
     @classmethod

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from processor.metrics import names
+from processor.rules.report import SLOT_US
 from tests.metrics.brute import CountingModel
 from tests.metrics.cluster import OVERDUE_SECONDS, Clock, Log, Worker, read, scrape, total
 from tests.model import Record
@@ -19,7 +20,7 @@ PARTITIONS = 3
 SHAPE = Shape(studios=3, orders=4)
 NOON = 1_767_268_800.0
 """2026-01-01T12:00:00Z: the orders of all logs have been placed, and grow overdue in three days."""
-SLOT_SECONDS = OVERDUE_SECONDS / 500
+SLOT_SECONDS = SLOT_US / 1e6
 GAUGES = (
     names.ORDERS_HALTED_ANY,
     names.ORDERS_HALTED_PRIMARY,
