@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from processor import agents, topicadmin
+from processor import agents, logs, topicadmin
 from processor.config import ConfigurationError, Settings, load
 from processor.deployment import runtime_config
 from processor.metrics.service import Service
@@ -44,7 +44,13 @@ def create_app(settings: Settings, observer: Observer | None = None) -> App:
         machines.partitions = found.partitions
         runtime.rejected_limit_bytes = found.rejected_limit_bytes
 
-    app = App(config, machines.create, observer=observer, preflight=preflight)
+    app = App(
+        config,
+        machines.create,
+        observer=observer,
+        preflight=preflight,
+        logging_config=logs.for_faust(),
+    )
     for topic, agent in AGENTS:
         name = topics.prefixed(topic, settings.topic_prefix)
         app.agent(app.input(name), name=topic.name)(agent)

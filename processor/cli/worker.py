@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from processor.cli import logs, options
+from processor import logs
+from processor.cli import options
 
 EPILOG = """
 \b
@@ -67,10 +68,10 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 )
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
+    type=click.Choice(logs.LEVELS),
     default="info",
     show_default=True,
-    envvar="ORDERHALT_LOG_LEVEL",
+    envvar=logs.LEVEL_VARIABLE,
     show_envvar=True,
     help="How much to say on standard error.",
 )

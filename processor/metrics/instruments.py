@@ -84,12 +84,12 @@ class HistogramFamily:
         metric = self._metric
         family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         for labels, counts in self._counts.items():
-            buckets = [
-                (floatToGoString(bound), total, self._exemplars.get((labels, bucket)))
-                for bucket, (bound, total) in enumerate(
-                    zip(self._bounds, itertools.accumulate(counts), strict=True)
-                )
-            ]
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            totals = itertools.accumulate(counts)
+            for number, (bound, total) in enumerate(zip(self._bounds, totals, strict=True)):
+                bucket = floatToGoString(bound), total
+                exemplar = self._exemplars.get((labels, number))
+                buckets.append(bucket if exemplar is None else (*bucket, exemplar))
             family.add_metric(labels, buckets, self._sums[labels])
         return family
 

@@ -45,9 +45,8 @@ class ScrapedState(Collector):
         exporter = self._exporter
         now = self._clock()
         with exporter.lock:
-            counted = [
-                x.family() for x in (*exporter.counters.values(), *exporter.histograms.values())
-            ]
+            counted: list[Family] = [x.family() for x in exporter.counters.values()]
+            counted += [x.family() for x in exporter.histograms.values()]
             state = list(self._state(list(exporter.states.values()), now))
             open_windows = [x[0] for x in exporter.open_windows.values() if x]
             waiting = len(exporter.waiting)

@@ -128,11 +128,13 @@ class App(faust.App):
         *,
         observer: Observer | None = None,
         preflight: Preflight | None = None,
+        logging_config: dict[str, Any] | None = None,
     ) -> None:
+        """Make it; `logging_config`: for Faust's own command, which sets up logging by itself."""
         self.runtime = Runtime(config, machine_factory, observer or Observer())
         self.membership = Membership(self.runtime, self)
         self._preflight = preflight
-        super().__init__(config.group_id, **_faust_settings(config))
+        super().__init__(config.group_id, logging_config=logging_config, **_faust_settings(config))
 
     def input(self, name: str) -> Any:
         """Declare an input topic; its agents iterate over batches."""

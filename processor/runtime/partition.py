@@ -293,6 +293,9 @@ class Partition:
             remedy="This is a bug in the rules; nothing since the last commit was committed. Please "
             f"report it. To go on without this record: `orderhalt skip {place}`.",
             error=error,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
         )
 
     def _stop_at_hole(self, batch: Batch, expected: int) -> NoReturn:
@@ -300,6 +303,9 @@ class Partition:
             f"records are missing between the expected offset and {batch.start}",
             where=f"topic {batch.topic}, partition {batch.partition}, offset {expected}",
             remedy="Nothing is lost: the next start reads from the last commit. Please report it.",
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=expected,
         )
 
     def _stop_at_commit(self, work: Work, error: Exception) -> NoReturn:

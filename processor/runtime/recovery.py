@@ -87,7 +87,9 @@ async def recover(
             )
         )
     log.info(
-        "Recovered partitions %s: %d rows in %.2f s", sorted(rows), sum(rows.values()), seconds
+        "Recovered partitions %s: %d rows in %.2f s",
+        *(sorted(rows), sum(rows.values()), seconds),
+        extra={"partitions": sorted(rows), "rows": sum(rows.values()), "seconds": seconds},
     )
 
 

@@ -99,8 +99,8 @@ class Cluster:
         assert all(read(scraped, names.HALTS_UNACCOUNTED) == 0 for scraped in live)
         later = self.model.state(self.clock.now - SLOT_SECONDS, OVERDUE_SECONDS)
         overdue = total(live, names.ORDERS_OVERDUE)
-        wanted = [x.get(("orders_overdue", ""), 0) for x in (later, expected)]
-        assert wanted[0] <= overdue <= wanted[1], "never too early, and a slot too late at most"
+        least, most = [x.get(("orders_overdue", ""), 0) for x in (later, expected)]
+        assert least <= overdue <= most, "never too early, and a slot too late at most"
 
     def check_counters(self) -> None:
         model = self.model
