@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from processor import agents, topicadmin
+from processor import agents, logs, topicadmin
 from processor.config import ConfigurationError, Settings, load
 from processor.deployment import runtime_config
+from processor.metrics.service import Service
 from processor.rules.forgetting import DAY_MS, Retention
 from processor.rules.machine import Machine
 from processor.runtime.app import App
@@ -33,15 +34,23 @@ AGENTS: Final = (
 
 
 def create_app(settings: Settings, observer: Observer | None = None) -> App:
-    """Make the Faust app of one worker."""
+    """Make the Faust app of one worker; `observer`: instead of metrics and health."""
     machines = _Machines(settings)
+    config = runtime_config(settings)
+    observer = observer or Service(settings, config)
 
     async def preflight(runtime: Runtime) -> None:
         found = await topicadmin.preflight(settings)
         machines.partitions = found.partitions
         runtime.rejected_limit_bytes = found.rejected_limit_bytes
 
-    app = App(runtime_config(settings), machines.create, observer=observer, preflight=preflight)
+    app = App(
+        config,
+        machines.create,
+        observer=observer,
+        preflight=preflight,
+        logging_config=logs.for_faust(),
+    )
     for topic, agent in AGENTS:
         name = topics.prefixed(topic, settings.topic_prefix)
         app.agent(app.input(name), name=topic.name)(agent)
@@ -75,6 +84,7 @@ class _Machines:
             ),
             partitions=self.partitions,
             any_partitioner=settings.any_partitioner,
+            reports=True,
         )
 
 

@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     forgotten_retention_days: Positive = 400
     """The id of a forgotten order that was ever halted is kept so long."""
 
+    admin_host: str = "127.0.0.1"
+    """Where health and metrics are served; `0.0.0.0` for scrapers of other hosts."""
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 9464
+    """Port of health and metrics; 0, or where it is taken: a free one, which the log names."""
+    overdue_age_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 72
+    """An order in flight that is not halted and older than this counts as overdue."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _nothing(cls, value: Any, info: ValidationInfo) -> Any:

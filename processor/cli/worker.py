@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from processor.cli import logs, options
+from processor import logs
+from processor.cli import options
 
 EPILOG = """
 \b
@@ -61,12 +62,23 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 @options.setting(
     "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", metavar="INTEGER"
 )
+@options.setting("admin_host", "Serve health and metrics on this address [127.0.0.1].")
+@options.setting(
+    "admin_port",
+    "Port of health and metrics; 0, or where it is taken: a free one [9464].",
+    type=int,
+)
+@options.setting(
+    "overdue_age_hours",
+    "Count orders in flight, not halted, as overdue after this [72].",
+    type=float,
+)
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
+    type=click.Choice(logs.LEVELS),
     default="info",
     show_default=True,
-    envvar="ORDERHALT_LOG_LEVEL",
+    envvar=logs.LEVEL_VARIABLE,
     show_envvar=True,
     help="How much to say on standard error.",
 )

@@ -86,7 +86,9 @@ class Stage:
         asyncio.run(topicadmin.create(settings, plan.partitions, 1))
         self._say(f"Starting {plan.workers} workers and {plan.studios} studios …")
         self._workers = [
-            self._run(f"worker-{number + 1}", "worker") for number in range(plan.workers)
+            # Two workers of a host cannot share a port; the log says which each has taken.
+            self._run(f"worker-{number + 1}", "worker", "--admin-port", "0")
+            for number in range(plan.workers)
         ]
         orders_in_flight = max(1, round(plan.rate / 2.8 * plan.order_seconds))
         self._shops = self._run(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from processor.rules.order import OrderState
+from processor.rules.report import Report
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
@@ -31,9 +32,11 @@ _BALANCES: Final = "balances"
 class Changes:
     """The changed rows by what they are of; their values are read when they are drained."""
 
-    __slots__ = ("_balances", "_mark_count", "_marks", "_orders", "_transfers")
+    __slots__ = ("_balances", "_mark_count", "_marks", "_orders", "_transfers", "report")
 
     def __init__(self) -> None:
+        self.report: Report | None = None
+        """What an observer will be told; None where there is none."""
         # Lists, and dicts for their order: what is drained must not depend on hashes.
         self._orders: list[tuple[Studio, OrderState]] = []
         self._transfers: dict[tuple[Studio, str, str | None], None] = {}
@@ -70,11 +73,29 @@ class Changes:
         """Note that a balance has changed."""
         self._balances[studio, currency] = None
 
+    def tell(self, studio: Studio, order: OrderState, *, kept: bool) -> None:
+        """Tell an observer at once what a loaded order is, or that it is no more."""
+        if self.report is not None:
+            self.report.order(studio, order, kept)
+
+    def account_of(self, studio: Studio) -> None:
+        """Note, for an observer, that an account of a studio may have changed."""
+        if self.report is not None:
+            self.report.touched.add(studio)
+
+    def count_marks(self, table: int, count: int) -> None:
+        """Note that there are more marks, or fewer."""
+        if self.report is not None:
+            self.report.rows[ASSET_TABLES[table]] += count
+
     def drain(self) -> Iterator[ChangedRow]:
         """Give every changed row once, and forget that it changed. Take them all at once."""
+        report = self.report
         for studio, order in self._orders:
             order.dirty = False
             kept = studio.orders.get(order.id)
+            if report is not None:
+                report.order(studio, order, kept is order)
             if kept is None:
                 yield _ORDERS, _key(studio, order.id), None
             elif kept is order:
@@ -87,6 +108,7 @@ class Changes:
         for (studio, table), assets in self._marks.items():
             yield from _drain_marks(studio, table, assets)
         for studio, currency in self._balances:
+            self.account_of(studio)
             account = studio.accounts.get(currency)
             balance = None if account is None else account.balance
             yield _BALANCES, _key(studio, currency), None if balance is None else encode(balance)

@@ -39,6 +39,9 @@ class Account:
         "queue",
         "secured",
         "spent",
+        "told_decides",
+        "told_row",
+        "told_unchecked",
     )
 
     def __init__(self, currency: str) -> None:
@@ -56,6 +59,10 @@ class Account:
         """Closed orders past their age that still count (contract.md §7)."""
         self.changed = False
         """Whether `fund` has something to do."""
+        self.told_unchecked = 0
+        """What an observer was last told (`report`), as are the two below; nothing else reads it."""
+        self.told_decides: int | None = None
+        self.told_row = False
 
     # ---- what changes it
 

@@ -205,6 +205,7 @@ class Forgetting:
                     dropped.append(asset)
             if dropped:
                 self._changes.marks(studio, table, dropped)
+                self._changes.count_marks(table, -len(dropped))
             for touched, ids in later.items():
                 self.watch_marks(touched, table, studio_id, tuple(ids))
             self._drop_if_empty(studio)

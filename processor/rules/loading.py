@@ -18,12 +18,14 @@ def replace_order(shard: Shard, studio_id: str, order_id: str, row: Order | None
     old = studio.take(order_id)
     if old is not None:
         studio.withdraw(old)
+        shard.changes.tell(studio, old, kept=False)
     if row is None:
         studio.orders.pop(order_id, None)
         _drop_if_empty(shard, studio)
         return
     order = studio.orders[order_id] = OrderState.of_row(order_id, row)
     if order.forgotten_ms is not None:
+        shard.changes.tell(studio, order, kept=True)
         shard.forgetting.watch_forgotten(order.forgotten_ms, studio_id, order_id)
         return
     loose = studio.loose_transfers.pop(order_id, {})
@@ -32,6 +34,7 @@ def replace_order(shard: Shard, studio_id: str, order_id: str, row: Order | None
         order.transfers = (*order.transfers, *apart, *loose.values())
         order.stand()
     studio.enter(order)
+    shard.changes.tell(studio, order, kept=True)
     if order.phase is not IN_FLIGHT:
         shard.forgetting.watch_order(order.touched_ms, studio_id, order_id)
 
@@ -42,7 +45,9 @@ def replace_transfer(
     """Take a transfer that has a row of its own."""
     studio = _studio(shard, studio_id)
     studio.put_transfer(order_id, scope, row)
-    order = studio.order(order_id)
+    order = studio.take(order_id)
+    if order is not None:
+        shard.changes.tell(studio, order, kept=True)
     if order is not None and order.forgotten_ms is None and order.phase is not IN_FLIGHT:
         # It may have closed with this very transfer, so that its own row set no timer.
         shard.forgetting.watch_order(order.touched_ms, studio_id, order_id)
@@ -52,6 +57,7 @@ def replace_transfer(
 def replace_mark(shard: Shard, table: int, studio_id: str, asset: str, row: Mark | None) -> None:
     """Take the mark of an asset."""
     studio = _studio(shard, studio_id)
+    shard.changes.count_marks(table, (row is not None) - (asset in studio.marks[table]))
     if row is None:
         studio.marks[table].pop(asset, None)
         _drop_if_empty(shard, studio)
@@ -64,6 +70,7 @@ def replace_balance(shard: Shard, studio_id: str, currency: str, row: Balance | 
     """Take the balance of an account."""
     studio = _studio(shard, studio_id)
     studio.account(currency).set_balance(row)
+    shard.changes.account_of(studio)
     _drop_if_empty(shard, studio)
 
 

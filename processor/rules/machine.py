@@ -14,6 +14,7 @@ import msgspec
 from processor.rules import loading
 from processor.rules.changes import ChangedRow
 from processor.rules.forgetting import Retention
+from processor.rules.report import Report
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
@@ -59,8 +60,13 @@ class Machine:
         retention: Retention | None = None,
         partitions: int | None = None,
         any_partitioner: bool = False,
+        reports: bool = False,
     ) -> None:
-        """Make an empty one. `any_partitioner`: take studios in whichever partition they come."""
+        """Make an empty one.
+
+        `any_partitioner`: take studios in whichever partition they come. `reports`: keep what
+        `report` gives, which somebody must take then.
+        """
         self._partitions = partitions
         self.shard = Shard(
             partition,
@@ -68,6 +74,8 @@ class Machine:
             retention=retention,
             partitions=None if any_partitioner else partitions,
         )
+        if reports:
+            self.shard.changes.report = Report()
         self._decode: dict[str, Decode] = {
             topics.prefixed(topic, topic_prefix): DOORS[topic.value]
             for topic in topics.INPUTS
@@ -161,6 +169,16 @@ class Machine:
                 "Kafka cannot take partitions away again. Start another deployment under a new "
                 "topic prefix, and let the producers send to that one."
             )
+
+    def report(self) -> Report | None:
+        """Give what has changed since the last call, for an observer; after each `drain`."""
+        changes = self.shard.changes
+        report = changes.report
+        if report is None:
+            return None
+        report.close()
+        changes.report = Report()
+        return report
 
     # ---- a read-only look, for Faust's tables
 

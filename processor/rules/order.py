@@ -7,7 +7,7 @@ and notes the change in `Changes`, which makes the row of the order as it is the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from processor.rules.judge import UNPLACED, Phase, standing_of
 from processor.rules.rows import (
@@ -20,6 +20,9 @@ from processor.rules.rows import (
     Transfer,
     decode_order,
 )
+
+if TYPE_CHECKING:
+    from processor.rules.report import Halted
 
 _NEVER: Final = -(1 << 62)
 
@@ -37,6 +40,10 @@ class OrderState:
         "placed",
         "settled",
         "standing",
+        "told_halt",
+        "told_halted",
+        "told_placed",
+        "told_row",
         "touched_ms",
         "transfers",
     )
@@ -57,6 +64,11 @@ class OrderState:
         """Those not secured, while it is in flight; as of the last `stand`."""
         self.dirty = False
         """Whether the change is noted already: a row is written once a commit."""
+        self.told_placed: Placed | None = None
+        """What an observer was last told (`report`), as are the three below; nothing else reads it."""
+        self.told_halt: Halt | None = None
+        self.told_halted: Halted | None = None
+        self.told_row = False
 
     @classmethod
     def of_row(cls, order_id: str, row: Order) -> OrderState:
@@ -74,8 +86,10 @@ class OrderState:
 
     @classmethod
     def unpack(cls, order_id: str, value: bytes) -> OrderState:
-        """Make the order of the bytes of its row."""
-        return cls.of_row(order_id, decode_order(value))
+        """Make the order of the bytes of its row, which was told, and is not in flight."""
+        order = cls.of_row(order_id, decode_order(value))
+        order.told_row = True
+        return order
 
     def row(self, transfers: tuple[Transfer, ...] | None = None) -> Order:
         """Give the row as of now; `transfers`: those that are to stand in it."""

@@ -29,6 +29,7 @@ from processor.rules.judge import (
 )
 from processor.rules.order import OrderState
 from processor.rules.records import Cause, Writer
+from processor.rules.report import Effectless
 from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
 from schemas import events
@@ -129,9 +130,13 @@ class Shard:
         order = studio.take(event.order_id)
         assert order is not None
         if order.forgotten_ms is not None:
-            return ()
+            return self._stale(event)
         watched = self._stir(studio, order)
-        order.placed = facts.merge_placed(order.placed, event) or order.placed
+        placed = facts.merge_placed(order.placed, event)
+        if placed is None:
+            self._stale(event)
+        else:
+            order.placed = placed
         return self._settle_down(studio, order, touched, watched=watched)
 
     def _standing_changed(
@@ -139,19 +144,33 @@ class Shard:
     ) -> Affected:
         order, watched = self._named(studio, event.order_id)
         if order.forgotten_ms is not None:
-            return ()
-        order.standing = facts.merge_standing(order.standing, event) or order.standing
+            return self._stale(event)
+        standing = facts.merge_standing(order.standing, event)
+        if standing is None:
+            self._stale(event)
+        else:
+            order.standing = standing
+        if order.placed is None:
+            self._effectless(
+                Effectless.CANCELLATION_UNKNOWN_ORDER
+                if type(event) is events.OrderCancelled
+                else Effectless.REINSTATEMENT_UNKNOWN_ORDER
+            )
         return self._settle_down(studio, order, touched, watched=watched)
 
     def _lab_transfer(self, studio: Studio, event: events.LabTransfer, touched: int) -> Affected:
         order = studio.take(event.order_id)
         if order is not None and order.forgotten_ms is not None:
-            return ()
+            return self._stale(event)
         before = order.transfers if order is not None else ()
         # Nothing may have changed where this raises.
         transfers, at = _merge_transfers(before, event)
-        if at >= INLINE_TRANSFERS:
+        if at < 0:
+            self._stale(event)
+        elif at >= INLINE_TRANSFERS:
             self.changes.transfer(studio, event.order_id, event.package_id)
+        if len(transfers) > len(before):
+            self._check_scope(order, event.package_id)
         if order is not None and order.phase is IN_FLIGHT:
             return self._transfer_in_flight(studio, order, transfers, at, touched)
         order, watched = self._named(studio, event.order_id)
@@ -233,6 +252,7 @@ class Shard:
         mark = facts.make_mark(event, touched)
         marks, users = studio.marks[table], studio.users[table]
         affected: dict[str, None] = {}
+        known = len(marks)
         if marks.keys().isdisjoint(assets):
             marks.update(dict.fromkeys(assets, mark))
             if mark.gone and not users.keys().isdisjoint(assets):
@@ -240,8 +260,11 @@ class Shard:
                     affected.update(dict.fromkeys(studio.users_of(table, asset)))
             unwatched, changed = assets, assets
         else:
-            unwatched, changed = self._merge_marks(studio, table, assets, mark, affected)
+            unwatched, changed, is_news = self._merge_marks(studio, table, assets, mark, affected)
+            if not is_news:
+                self._stale(event)
         if unwatched:
+            self.changes.count_marks(table, len(marks) - known)
             self.forgetting.watch_marks(touched, table, studio.id, unwatched)
         self.changes.marks(studio, table, changed)
         return [_in_memory(studio, order_id) for order_id in affected]
@@ -253,17 +276,23 @@ class Shard:
         assets: tuple[str, ...],
         mark: Mark,
         affected: dict[str, None],
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Merge one mark into those kept of some assets; give the new ones, and those changed."""
+    ) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+        """Merge one mark into those kept of some assets.
+
+        Gives the assets that had none, those whose row has changed, and whether any took this mark.
+        """
         marks, users = studio.marks[table], studio.users[table]
         touched = mark.touched_ms
         unwatched, changed = [], []
+        is_news = False
         for asset in assets:
             old = marks.get(asset)
             if old is None:
                 unwatched.append(asset)
                 kept = mark
+                is_news = True
             elif facts.mark_wins(old, mark):
+                is_news = True
                 kept = mark if old.touched_ms <= touched else facts.touch_mark(mark, old.touched_ms)
             elif old.touched_ms < touched:
                 kept = facts.touch_mark(old, touched)
@@ -273,7 +302,7 @@ class Shard:
             changed.append(asset)
             if asset in users and (kept.gone or (old is not None and old.gone)):
                 affected.update(dict.fromkeys(studio.users_of(table, asset)))
-        return tuple(unwatched), tuple(changed)
+        return tuple(unwatched), tuple(changed), is_news
 
     def _balance_changed(
         self, studio: Studio, event: events.BalanceChanged, touched: int
@@ -288,6 +317,8 @@ class Shard:
             if account.held and counted != (account.checked, account.contained_until):
                 self.forgetting.watch_held(studio, account)
         settled = event.settled_order_ids or ()
+        if balance is None and all(_is_settled(studio, x, currency) for x in settled):
+            self._stale(event)
         return [
             order
             for order_id in settled
@@ -300,9 +331,36 @@ class Shard:
         order, watched = self._named(studio, order_id)
         if order.forgotten_ms is not None:
             return ()
+        if order.placed is None:
+            self._effectless(Effectless.SETTLEMENT_UNKNOWN_ORDER)
         if currency not in order.settled:
             order.settled = (*order.settled, currency)
+            self.changes.account_of(studio)
         return self._settle_down(studio, order, touched, watched=watched)
+
+    # ---- what an observer is told besides (`report`)
+
+    def _stale(self, event: Any) -> Affected:
+        """Note an event that changes no fact, and so affects no order."""
+        report = self.changes.report
+        if report is not None:
+            report.count_stale(type(event))
+        return ()
+
+    def _effectless(self, kind: Effectless) -> None:
+        report = self.changes.report
+        if report is not None:
+            report.count_effectless(kind)
+
+    def _check_scope(self, order: OrderState | None, package_id: str | None) -> None:
+        """Note the first transfer of a scope that is none of its order's."""
+        if order is None or order.placed is None:
+            self._effectless(Effectless.TRANSFER_UNKNOWN_ORDER)
+        elif package_id is not None:
+            for line in order.placed.lines:
+                if line.package_id == package_id:
+                    return
+            self._effectless(Effectless.TRANSFER_UNKNOWN_PACKAGE)
 
     # ---- judgement
 
@@ -387,6 +445,12 @@ def _judge(studio: Studio, order: OrderState, judged: Judged, *, flipped: bool =
     account = studio.accounts.get(order.placed.currency)
     if account is not None:
         account.set_missing(order.id, bool(findings) and findings[0].code <= PACKAGE)
+
+
+def _is_settled(studio: Studio, order_id: str, currency: str) -> bool:
+    """Tell whether a settlement of the order is known already, or comes too late."""
+    order = studio.order(order_id)
+    return order is not None and (currency in order.settled or order.forgotten_ms is not None)
 
 
 def _in_memory(studio: Studio, order_id: str) -> OrderState:

@@ -128,11 +128,13 @@ class App(faust.App):
         *,
         observer: Observer | None = None,
         preflight: Preflight | None = None,
+        logging_config: dict[str, Any] | None = None,
     ) -> None:
+        """Make it; `logging_config`: for Faust's own command, which sets up logging by itself."""
         self.runtime = Runtime(config, machine_factory, observer or Observer())
         self.membership = Membership(self.runtime, self)
         self._preflight = preflight
-        super().__init__(config.group_id, **_faust_settings(config))
+        super().__init__(config.group_id, logging_config=logging_config, **_faust_settings(config))
 
     def input(self, name: str) -> Any:
         """Declare an input topic; its agents iterate over batches."""
@@ -140,6 +142,7 @@ class App(faust.App):
 
     async def on_first_start(self) -> None:
         """Check before anything starts. Makes no directories: nothing is kept on disk."""
+        self.runtime.observer.starting()
         if self._preflight is None:
             return
         try:
@@ -156,6 +159,7 @@ class App(faust.App):
 
     async def on_stop(self) -> None:
         """Commit and give up, then leave the group; and be gone in time in any case."""
+        self.runtime.observer.stopping()
         # Open windows are committed first, so that being cut off later costs nothing.
         failstop.stop_after(_STOP_WITHIN_SECONDS)
         await super().on_stop()

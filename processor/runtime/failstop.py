@@ -40,18 +40,33 @@ class KafkaUnavailable(Exception):
 
 
 def describe(
-    what: str, *, code: int, where: str | None, remedy: str, error: BaseException | None
+    what: str,
+    *,
+    code: int,
+    where: str | None,
+    remedy: str,
+    error: BaseException | None,
+    **_place: object,
 ) -> str:
     """Put the parts of a last message together, one line each, the traceback first."""
     lines = []
     if error is not None:
-        lines.append("".join(traceback.format_exception(error)).rstrip())
+        lines.append(traceback_of(error))
     lines.append(f"orderhalt: stopped with exit code {code}: {what}")
     if where:
         lines.append(f"  where: {where}")
     if remedy:
         lines.append(f"  what to do: {remedy}")
     return "\n".join(lines)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Give the traceback as text."""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+#: Puts the last message together; whoever sets up logging may put another in its place.
+last_words: Callable[..., str] = describe
 
 
 def stop(
@@ -61,9 +76,13 @@ def stop(
     where: str | None = None,
     error: BaseException | None = None,
     code: int = EXIT_FAILSTOP,
+    **place: object,
 ) -> NoReturn:
-    """Say why and end the process without committing anything. May be called from any thread."""
-    message = describe(what, code=code, where=where, remedy=remedy, error=error)
+    """Say why and end the process without committing anything. May be called from any thread.
+
+    `place`: topic, partition and offset, where it is about one record.
+    """
+    message = last_words(what, code=code, where=where, remedy=remedy, error=error, **place)
     _leave_group_quietly()
     logging.shutdown()
     sys.stderr.write(message + "\n")

@@ -79,6 +79,7 @@ class Membership:
             sorted(numbers),
             kept,
             time.monotonic() - started,
+            extra={"partitions": sorted(numbers), "kept": kept},
         )
         if not numbers:
             await self._stay_in_reserve()

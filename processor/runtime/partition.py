@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 
 from processor.runtime import failstop
+from processor.runtime.protocol import Committed
 from processor.runtime.rejecting import rejected_record
 from processor.runtime.window import Pace, Window, Work
 from schemas.errors import Rejection, RejectionCode
@@ -103,7 +104,7 @@ class Partition:
             records = [record for record in records if record.offset >= first]
         apply, emissions, number = machine.apply, window.emissions, self.number
         quarantine, is_full = self.quarantine, window.is_full
-        rejected = len(window.rejected)
+        told = window.told
         done = 0
         for record in records:
             offset, value = record.offset, record.value
@@ -115,11 +116,13 @@ class Partition:
                 window.rejected.append(
                     rejected_record(record, rejection, self._rejected_limit_bytes)
                 )
+                told.rejections.append((topic, rejection.code))
             except Exception as error:  # noqa: BLE001 - fail-stop is what an unknown error asks for
                 self._stop_at_record(record, error)
             else:
                 if emitted:
                     emissions.extend(emitted)
+                    told.causes.append((record.timestamp, len(emitted)))
             done += 1
             if value is not None:
                 window.bytes += len(value)
@@ -130,7 +133,8 @@ class Partition:
         next_offset = max(batch.end, first) if complete else records[done - 1].offset + 1
         if next_offset > first:
             self._note(topic, first, next_offset)
-        self._observer.handled(topic, number, done, len(window.rejected) - rejected)
+        if done:
+            told.count(topic, done, records[done - 1].timestamp)
         return None if complete else batch.from_offset(next_offset)
 
     def _set_aside(self, topic: str, offset: int) -> NoReturn:
@@ -142,8 +146,9 @@ class Partition:
         self.next[topic] = next_offset
         self._window.note(topic, first, next_offset)
         if not self._changed.is_set():
-            self._opened_at = time.monotonic()
+            self._opened_at = self._window.told.opened_at = time.monotonic()
             self._changed.set()
+            self._observer.opened(self.number, self._opened_at)
         if self._window.is_ripe(self.machine.dirty):
             self._ripe.set()
 
@@ -153,6 +158,7 @@ class Partition:
         if not self._paused:
             self._paused = True
             self._set_paused(self.number, True)
+            self._observer.paused(self.number)
 
     async def _take_backlog(self) -> None:
         """Apply what waited, in its order; resume the inputs when nothing waits any more."""
@@ -166,6 +172,7 @@ class Partition:
         elif self._paused:
             self._paused = False
             self._set_paused(self.number, False)
+            self._observer.resumed(self.number)
 
     # -- commits
 
@@ -225,9 +232,26 @@ class Partition:
                     await self.writer.commit(work)
             except Exception as error:  # noqa: BLE001 - any failure leaves the state unknown
                 self._stop_at_commit(work, error)
-            seconds = time.monotonic() - started
-            self._pace.took(seconds)
-            self._observer.committed(self.number, work.entries, work.records, seconds)
+            ended = time.monotonic()
+            self._pace.took(ended - started)
+            self._observer.committed(self._committed(work, started, ended))
+
+    def _committed(self, work: Work, sealed_at: float, ended_at: float) -> Committed:
+        told = work.told
+        return Committed(
+            partition=self.number,
+            rows=work.rows,
+            emissions=work.emissions,
+            causes=told.causes,
+            records=told.records,
+            rejections=told.rejections,
+            offsets=work.offsets,
+            last_ms=told.last_ms,
+            report=work.report,
+            opened_at=told.opened_at,
+            sealed_at=sealed_at,
+            ended_at=ended_at,
+        )
 
     def _seal(self) -> Work:
         window, self._window = self._window, Window(self._config)
@@ -237,6 +261,7 @@ class Partition:
         try:
             rows = self.machine.drain()
             checkpoint = self.machine.checkpoint()
+            report = self.machine.report()
         except Exception as error:  # noqa: BLE001 - as in _apply
             failstop.stop(
                 f"the state machine failed to give its changed rows ({error!r})",
@@ -254,7 +279,8 @@ class Partition:
             offsets=dict(self.next),
             checkpoint=checkpoint,
             quarantine=sorted(self.quarantine),
-            records=window.records,
+            told=window.told,
+            report=report,
         )
 
     # -- fail-stop
@@ -267,6 +293,9 @@ class Partition:
             remedy="This is a bug in the rules; nothing since the last commit was committed. Please "
             f"report it. To go on without this record: `orderhalt skip {place}`.",
             error=error,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
         )
 
     def _stop_at_hole(self, batch: Batch, expected: int) -> NoReturn:
@@ -274,6 +303,9 @@ class Partition:
             f"records are missing between the expected offset and {batch.start}",
             where=f"topic {batch.topic}, partition {batch.partition}, offset {expected}",
             remedy="Nothing is lost: the next start reads from the last commit. Please report it.",
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=expected,
         )
 
     def _stop_at_commit(self, work: Work, error: Exception) -> NoReturn:

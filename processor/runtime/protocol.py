@@ -6,8 +6,11 @@ machine per partition, and one caller: nothing here is called from two places at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from schemas.errors import RejectionCode
 
 Headers = Sequence[tuple[str, bytes]]
 #: A record to produce: key, value (None is a tombstone) and headers. A `NamedTuple` with
@@ -62,6 +65,12 @@ class Machine(Protocol):
     def drain(self) -> Sequence[ChangedRow]:
         """Return the rows that changed since the last call, and forget that they did."""
 
+    def report(self) -> object:
+        """Return what it has to tell of the records since the last call, for the observer alone.
+
+        Called after `resume`, and after each `drain`; the runtime does not look into it.
+        """
+
     def row(self, table: str, key: bytes) -> Any | None:
         """Return one row for reading, None where there is none."""
 
@@ -76,17 +85,78 @@ class Machine(Protocol):
 MachineFactory = Callable[[int], Machine]
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction has made count, for an observer."""
+
+    partition: int
+    rows: Sequence[ChangedRow]
+    emissions: Sequence[Emission]
+    causes: Sequence[tuple[int, int]]
+    """(record timestamp in ms, number of emissions that it caused), in the order of `emissions`;
+    what recovery emitted stands before them and has no cause here."""
+    records: Mapping[str, int]
+    """Input topic → records that were applied or rejected."""
+    rejections: Sequence[tuple[str, RejectionCode]]
+    """(input topic, code) of every rejected record."""
+    offsets: Mapping[str, int]
+    """Input topic → offset of the next record to apply. All inputs."""
+    last_ms: Mapping[str, int]
+    """Input topic → timestamp of the last record in it; only topics that had records."""
+    report: object
+    """What the machine had to tell of the window."""
+    opened_at: float | None
+    """When the window had its first record, monotonic clock; None where no record was in it."""
+    sealed_at: float
+    """When its transaction began, monotonic clock."""
+    ended_at: float
+    """When its transaction was through, monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A partition that has its state back, for an observer."""
+
+    partition: int
+    rows: int
+    """Changelog records read."""
+    seconds: float
+    """For it and all partitions that were recovered together with it."""
+    offsets: Mapping[str, int]
+    """Input topic → offset of the next record to apply."""
+    report: object
+    """What the machine had to tell of the rows."""
+
+
 class Observer:
     """Told what happens, on the event loop; must be quick and must not raise. Override what you need."""
 
-    def handled(self, topic: str, partition: int, records: int, rejected: int) -> None:
-        """Hear that records of one input topic have been applied, before they are committed."""
+    def starting(self) -> None:
+        """Hear that the app starts; nothing has been checked, nothing is recovered."""
 
-    def committed(self, partition: int, entries: int, records: int, seconds: float) -> None:
-        """Hear that a transaction of `entries` rows and records for `records` inputs is through."""
+    def stopping(self) -> None:
+        """Hear that the end has begun: SIGTERM, or Ctrl-C."""
 
-    def recovered(self, partition: int, rows: int, seconds: float) -> None:
+    def suspended(self) -> None:
+        """Hear that nothing is applied from now on: a rebalance has begun, or the end."""
+
+    def recovered(self, recovered: Recovered) -> None:
         """Hear that a partition has its state back."""
 
+    def given_up(self, partitions: frozenset[int]) -> None:
+        """Hear that partitions, and all that was told of them, are others' business from now on."""
+
     def owned(self, partitions: frozenset[int]) -> None:
-        """Hear that the set of partitions that this worker processes has changed."""
+        """Hear that an assignment has been taken over: what this worker processes from now on."""
+
+    def opened(self, partition: int, at: float) -> None:
+        """Hear that a commit window has its first record; `at`: monotonic clock."""
+
+    def committed(self, committed: Committed) -> None:
+        """Hear that a transaction is through."""
+
+    def paused(self, partition: int) -> None:
+        """Hear that the inputs of a partition wait for room in the window."""
+
+    def resumed(self, partition: int) -> None:
+        """Hear that they do so no longer; `suspended` ends it too."""

@@ -30,7 +30,7 @@ from processor.runtime import clients, failpoints, garbage
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import Partition
 from processor.runtime.positions import Found, starting_offsets
-from processor.runtime.protocol import Observer
+from processor.runtime.protocol import Observer, Recovered
 from processor.runtime.reading import Offsets, polls
 from schemas import private
 from schemas.errors import StateRefused
@@ -74,10 +74,20 @@ async def recover(
     finally:
         await asyncio.gather(admin.close(), committed.stop(), raw.stop())
     seconds = time.monotonic() - started
-    for number, count in rows.items():
-        observer.recovered(number, count, seconds)
+    for partition in partitions:
+        observer.recovered(
+            Recovered(
+                partition.number,
+                rows[partition.number],
+                seconds,
+                dict(partition.next),
+                partition.machine.report(),
+            )
+        )
     log.info(
-        "Recovered partitions %s: %d rows in %.2f s", sorted(rows), sum(rows.values()), seconds
+        "Recovered partitions %s: %d rows in %.2f s",
+        *(sorted(rows), sum(rows.values()), seconds),
+        extra={"partitions": sorted(rows), "rows": sum(rows.values()), "seconds": seconds},
     )
 
 

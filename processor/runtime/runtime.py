@@ -71,6 +71,7 @@ class Runtime:
         self._room.set()
         for partition in self.partitions.values():
             partition.deactivate()
+        self.observer.suspended()
 
     async def commit_open_windows(self) -> None:
         """Commit what has been applied, while the partitions are still ours."""
@@ -89,6 +90,7 @@ class Runtime:
     async def give_up(self, numbers: list[int]) -> None:
         """Forget partitions and everything of theirs in memory."""
         gone = [self.partitions.pop(number) for number in numbers]
+        self.observer.given_up(frozenset(numbers))
         # Another rebalance may cancel this; the producers are closed all the same.
         await asyncio.shield(asyncio.gather(*(partition.close() for partition in gone)))
 

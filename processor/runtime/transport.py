@@ -275,6 +275,9 @@ class Consumer(driver.Consumer):
                 f"{unreadable.offset}",
                 remedy=f"Set it aside with `orderhalt skip {unreadable}`; its key and value stay in "
                 "the input topic until its retention ends.",
+                topic=unreadable.topic,
+                partition=unreadable.partition,
+                offset=unreadable.offset,
             )
         except Exception as error:  # noqa: BLE001 - a fetch that fails must not end silently
             failstop.stop(

@@ -19,6 +19,26 @@ from schemas.private import Run
 if TYPE_CHECKING:
     from processor.runtime.config import RuntimeConfig
     from processor.runtime.protocol import ChangedRow, Emission
+    from schemas.errors import RejectionCode
+
+
+class Told:
+    """What an observer will hear of a window, besides what is written; see `protocol.Committed`."""
+
+    __slots__ = ("causes", "last_ms", "opened_at", "records", "rejections")
+
+    def __init__(self) -> None:
+        self.records: dict[str, int] = {}
+        self.last_ms: dict[str, int] = {}
+        self.causes: list[tuple[int, int]] = []
+        self.rejections: list[tuple[str, RejectionCode]] = []
+        self.opened_at: float | None = None
+        """On the monotonic clock; None for a window without records."""
+
+    def count(self, topic: str, records: int, last_ms: int) -> None:
+        """Count records of one batch; `last_ms`: the timestamp of its last one."""
+        self.records[topic] = self.records.get(topic, 0) + records
+        self.last_ms[topic] = last_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +54,8 @@ class Work:
     offsets: dict[str, int]
     checkpoint: bytes | None
     quarantine: Sequence[tuple[str, int]]
-    records: int
-
-    @property
-    def entries(self) -> int:
-        """How many rows and records of ours it holds."""
-        return len(self.rows) + len(self.emissions) + len(self.rejected)
+    told: Told
+    report: object
 
     def describe(self) -> str:
         """Name the input ranges, for the message that says where a commit failed."""
@@ -52,7 +68,7 @@ class Window:
     """An open commit window; `changed` counts the machine's dirty rows for it."""
 
     __slots__ = (
-        "_config", "bytes", "emissions", "quarantined", "records", "rejected", "runs"
+        "_config", "bytes", "emissions", "quarantined", "records", "rejected", "runs", "told"
     )  # fmt: skip
 
     def __init__(self, config: RuntimeConfig) -> None:
@@ -63,6 +79,7 @@ class Window:
         self.quarantined: list[tuple[str, int]] = []
         self.records = 0
         self.bytes = 0
+        self.told = Told()
 
     def note(self, topic: str, first: int, next_offset: int) -> None:
         """Note that offsets `first` up to, not including, `next_offset` have been applied."""

@@ -81,7 +81,11 @@ def test_a_worker_without_partitions_stays_in_the_group(monkeypatch: pytest.Monk
         consumer = SimpleNamespace(keep_alive=keep_alive)
         app = SimpleNamespace(consumer=consumer, should_stop=False)
         runtime = Runtime(CONFIG, ToyMachine, Any)  # type: ignore[arg-type]
-        runtime.observer = SimpleNamespace(owned=lambda numbers: signs.append(f"owns {numbers}"))  # type: ignore[assignment]
+        runtime.observer = SimpleNamespace(  # type: ignore[assignment]
+            owned=lambda numbers: signs.append(f"owns {numbers}"),
+            suspended=lambda: None,
+            given_up=lambda numbers: None,
+        )
         reserve = Membership(runtime, app)
         reserve.assigned(set(), lambda: signs.append("settled"))
         await asyncio.sleep(0.05)

@@ -86,6 +86,9 @@ class ToyMachine:
         changed, self.changed = self.changed, {}
         return [(table, key, self.rows[table].get(key)) for table, key in changed]
 
+    def report(self) -> object:
+        return None
+
     def row(self, table: str, key: bytes) -> Any | None:
         return self.rows[table].get(key)
 

@@ -1,0 +1,149 @@
+"""What a shard tells its observer once a commit window: what has changed, never what there is.
+
+Everything here is a difference since the last report, so whoever adds up all reports of a shard, from
+the rows that recovery loads on, has its present state without ever looking through it. A report is
+taken together with the changed rows, so it counts exactly when they do. It is no input of any rule.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from processor.rules.judge import IN_FLIGHT
+from processor.rules.rows import TABLES, Halt, Placed
+
+if TYPE_CHECKING:
+    from processor.rules.credit import Account
+    from processor.rules.order import OrderState
+    from processor.rules.studio import Studio
+
+#: Orders in flight are told by slots of their `placed_at`, 10 s each.
+SLOT_US: Final = 10_000_000
+_ORDERS: Final = "orders"
+_BALANCES: Final = "balances"
+
+
+class Effectless(StrEnum):
+    """A fact that is kept, but concerned nothing known when it came: too early, or a mistake."""
+
+    TRANSFER_UNKNOWN_ORDER = "transfer_unknown_order"
+    TRANSFER_UNKNOWN_PACKAGE = "transfer_unknown_package"
+    """No line of the order has the package."""
+    SETTLEMENT_UNKNOWN_ORDER = "settlement_unknown_order"
+    CANCELLATION_UNKNOWN_ORDER = "cancellation_unknown_order"
+    REINSTATEMENT_UNKNOWN_ORDER = "reinstatement_unknown_order"
+
+
+class Halted(NamedTuple):
+    """An order that is halted, as an observer sees it."""
+
+    placed: Placed
+    halt: Halt
+
+
+class Report:
+    """What has happened since the last one."""
+
+    __slots__ = (
+        "balances", "effectless", "halted", "in_flight", "rows", "stale", "touched", "unchecked"
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.in_flight: dict[int, int] = {}
+        """Number of a slot of SLOT_US, by `placed_at` → orders in flight that it has more, or fewer."""
+        self.halted: list[tuple[Halted | None, Halted | None]] = []
+        """Orders that are halted otherwise than before, or are no more: before and now."""
+        self.rows: dict[str, int] = dict.fromkeys(TABLES, 0)
+        """Table → rows that it has more, or fewer."""
+        self.unchecked = 0
+        """Orders more, or fewer, in flight and with a cost to be checked, whose account has no known
+        balance."""
+        self.balances: list[tuple[int | None, int | None]] = []
+        """`occurred_at` before and now, in microseconds, of balances with a limit that an order in
+        flight is checked against; None where there was or is no such balance or order."""
+        self.stale: dict[type, int] = {}
+        """Kind of event (`schemas.events`) → those that changed no fact."""
+        self.effectless: dict[Effectless, int] = {}
+        self.touched: set[Studio] = set()
+        """Studios of which an account may have changed."""
+
+    def count_stale(self, kind: type) -> None:
+        """Note an event that changed no fact."""
+        self.stale[kind] = self.stale.get(kind, 0) + 1
+
+    def count_effectless(self, kind: Effectless) -> None:
+        """Note a fact that concerns nothing known."""
+        self.effectless[kind] = self.effectless.get(kind, 0) + 1
+
+    # ---- orders
+
+    def order(self, studio: Studio, order: OrderState, kept: bool) -> None:
+        """Tell what an order has become since it was last told; `kept`: it is still in the table."""
+        placed = order.placed if kept and order.phase is IN_FLIGHT else None
+        if placed is not order.told_placed:
+            self._move(studio, order.told_placed, placed)
+        halt = order.halt
+        if halt is not order.told_halt or (halt is not None and placed is not order.told_placed):
+            self._halt(order, placed, halt)
+        order.told_placed = placed
+        if kept is not order.told_row:
+            order.told_row = kept
+            self.rows[_ORDERS] += 1 if kept else -1
+
+    def _move(self, studio: Studio, before: Placed | None, now: Placed | None) -> None:
+        slots = self.in_flight
+        if before is not None:
+            slot = before.placed_at // SLOT_US
+            slots[slot] = slots.get(slot, 0) - 1
+        if now is not None:
+            slot = now.placed_at // SLOT_US
+            slots[slot] = slots.get(slot, 0) + 1
+        some = now or before
+        assert some is not None, "one of them is another than the other"
+        account = studio.accounts.get(some.currency)
+        if (
+            (before is not None and now is not None)
+            or account is None
+            or account.balance is None
+            # Its queue was empty and is no more, or the other way round.
+            or (account.told_decides is None) is bool(account.queue.entries)
+        ):
+            self.touched.add(studio)
+
+    def _halt(self, order: OrderState, placed: Placed | None, halt: Halt | None) -> None:
+        before = order.told_halted
+        now = Halted(placed, halt) if placed and halt and halt.reasons else None
+        if now is not None or before is not None:
+            self.halted.append((before, now))
+        order.told_halted = now
+        order.told_halt = halt
+
+    # ---- accounts
+
+    def close(self) -> None:
+        """Tell what the accounts that were touched have become."""
+        for studio in self.touched:
+            for account in studio.accounts.values():
+                self._account(account)
+        self.touched.clear()
+
+    def _account(self, account: Account) -> None:
+        balance, waiting = account.balance, len(account.queue.entries)
+        unchecked = waiting if balance is None else 0
+        self.unchecked += unchecked - account.told_unchecked
+        account.told_unchecked = unchecked
+        decides = (
+            balance.occurred_at if balance is not None and account.checked and waiting else None
+        )
+        if decides != account.told_decides:
+            self.balances.append((account.told_decides, decides))
+            account.told_decides = decides
+        is_row = balance is not None
+        if is_row is not account.told_row:
+            account.told_row = is_row
+            self.rows[_BALANCES] += 1 if is_row else -1
+
+
+NOTHING: Final = Report()
+"""For a machine that reports nothing; never changed."""
