@@ -173,7 +173,8 @@ def changed(draw: st.DrawFn, originals: Sequence[Any]) -> Any:
         if draw(st.booleans()) and isinstance(place, dict):
             del place[path[-1]]
         else:
-            place[path[-1]] = draw(JSON_VALUES)
+            # A copy: the odd ones are shared, and the next change may be within.
+            place[path[-1]] = copy.deepcopy(draw(JSON_VALUES))
         if not list(paths(value)):
             break
     return value
