@@ -59,6 +59,16 @@ def test_filters(halted: Deployment) -> None:
     assert tailed(halted, "--studio", "another", "--studio", STUDIO) == tailed(halted)
 
 
+def test_a_mistyped_code_is_mentioned(halted: Deployment) -> None:
+    """It is no error: the sets are open, and a newer release may write it."""
+    done = halted.run("tail", "--to-end", "--reason", "photo_missing", "--status", "paused")
+    assert done.returncode == 0
+    assert "photo_missing is no reason that this release knows; did you mean photos_missing?" in (
+        done.stderr
+    )
+    assert "paused is no status that this release knows." in done.stderr
+
+
 def test_people_get_lines_in_colour(halted: Deployment) -> None:
     options = ("tail", "--from-beginning", "--to-end", "--order", "o1")
     shown = run_on_terminal(halted.environment, *options)
