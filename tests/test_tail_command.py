@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.cli.tail import readable
-from processor.halting import Halt, Halted, Wanted
+from processor.haltstream import Halt, Halted, Wanted
 from processor.localkafka import LocalKafka, free_port
 from schemas.partitioning import default_partition, join_key
 from tests.support.deployment import PARTITIONS, STUDIO, Deployment, order_placed, photo_deleted

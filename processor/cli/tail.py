@@ -26,7 +26,7 @@ from processor.cli.terminal import (
     until_the_reader_has_enough,
 )
 from processor.config import Settings
-from processor.halting import Halt, Halted, Wanted, follow
+from processor.haltstream import Halt, Halted, Wanted, follow
 from processor.words import describe
 from schemas.catalogue import Language, catalogue
 from schemas.halted import OrderHalted

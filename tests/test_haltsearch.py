@@ -7,7 +7,7 @@ import asyncio
 from confluent_kafka import Producer
 
 from processor.config import load
-from processor.halts import find_last
+from processor.haltsearch import find_last
 from processor.localkafka import LocalKafka
 from tests.support.deployment import Deployment
 
