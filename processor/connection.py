@@ -44,7 +44,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 async def connected(settings: Settings, client: Any) -> AsyncIterator[Any]:
     """Start a client, and stop it at the end; raises KafkaUnavailable, which says why."""
     stop = getattr(client, "stop", None) or client.close
-    with _overheard() as said:
+    with _EAR.listen() as said:
         try:
             await client.start()
         except (KafkaConnectionError, OSError) as error:
@@ -68,24 +68,38 @@ def _unavailable(settings: Settings, said: list[str], error: BaseException) -> s
     return message if nobody_listens else f"{message}\n{_SECURITY_HINT}"
 
 
-@contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """Collect what aiokafka would log: it says why there, and raises without a reason."""
-    said: list[str] = []
+class _Ear(logging.Handler):
+    """Hears what aiokafka would log while clients start: it says why there, and raises without."""
 
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._listening: list[list[str]] = []
+        self._logger = logging.getLogger("aiokafka")
+        self._propagated = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for said in self._listening:
             said.append(record.getMessage())
 
-    collector = Collector(logging.WARNING)
-    noisy = logging.getLogger("aiokafka")
-    propagates, noisy.propagate = noisy.propagate, False
-    noisy.addHandler(collector)
-    try:
-        yield said
-    finally:
-        noisy.removeHandler(collector)
-        noisy.propagate = propagates
+    @contextmanager
+    def listen(self) -> Iterator[list[str]]:
+        """Collect messages, and keep them from the log; several may listen at a time."""
+        said: list[str] = []
+        if not self._listening:
+            self._propagated, self._logger.propagate = self._logger.propagate, False
+            self._logger.addHandler(self)
+        self._listening.append(said)
+        try:
+            yield said
+        finally:
+            # By identity: two that have heard the same are equal.
+            self._listening = [other for other in self._listening if other is not said]
+            if not self._listening:
+                self._logger.removeHandler(self)
+                self._logger.propagate = self._propagated
+
+
+_EAR: Final = _Ear()
 
 
 def refusal(error: KafkaError) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from processor.config import Settings
-from processor.halts import Place, find_last
+from processor.haltsearch import Place, find_last
 from processor.replica import Progress, Replica, open_replica, partition_count, partitions_of
 from processor.rules.inquiry import Answer, State, inquire
 from processor.rules.records import order_key

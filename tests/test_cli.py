@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 
 from processor.cli import COMMANDS, main
 from processor.cli.exits import MEANINGS
+from processor.runtime.failstop import EXIT_UNAVAILABLE
 
 
 @pytest.fixture
@@ -110,3 +114,43 @@ def test_the_exit_codes_of_help_and_docs_are_one_table(runner: CliRunner) -> Non
     shown = runner.invoke(main, ["--help"]).output.partition("Exit codes:")[2]
     assert documented == set(MEANINGS)
     assert {int(code) for code in re.findall(r"^ +(\d+)  ", shown, re.MULTILINE)} == set(MEANINGS)
+
+
+def test_ctrl_c_before_it_is_done_has_a_code_of_its_own() -> None:
+    """Asked of a Kafka that takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        port = silent.getsockname()[1]
+        explain = subprocess.Popen(
+            [sys.executable, "-m", "processor.cli", "explain", "s", "o"],
+            env={**os.environ, "ORDERHALT_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}"},
+            stderr=subprocess.PIPE,
+        )
+        connection, _ = silent.accept()
+        with connection:
+            explain.send_signal(signal.SIGINT)
+            _, said = explain.communicate(timeout=30)
+    assert (explain.returncode, said) == (130, b"")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "explain s o",
+        "tail",
+        "rejected list",
+        "rejected show 0:0",
+        "rejected resend 0:0",
+        "topics check",
+        "topics create",
+        "skip order-placed 0 0",
+        "simulate --fast --events 1",
+    ],
+)
+def test_where_there_is_no_kafka_every_command_says_so(runner: CliRunner, words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = f"127.0.0.1:{server.getsockname()[1]}"
+    result = runner.invoke(main, [*words.split(), "--bootstrap-servers", nobody])
+    assert result.exit_code == EXIT_UNAVAILABLE, result.stderr
+    assert nobody in result.stderr
+    assert "Traceback" not in result.stderr

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from processor.cli.tail import readable
-from processor.halting import Halt, Halted, Wanted
+from processor.haltstream import Halt, Halted, Wanted
 from processor.localkafka import LocalKafka, free_port
 from schemas.partitioning import default_partition, join_key
 from tests.support.deployment import PARTITIONS, STUDIO, Deployment, order_placed, photo_deleted
@@ -57,6 +57,16 @@ def test_filters(halted: Deployment) -> None:
     assert tailed(halted, "--reason", "transfer_failed") == []
     assert tailed(halted, "--studio", "another") == []
     assert tailed(halted, "--studio", "another", "--studio", STUDIO) == tailed(halted)
+
+
+def test_a_mistyped_code_is_mentioned(halted: Deployment) -> None:
+    """It is no error: the sets are open, and a newer release may write it."""
+    done = halted.run("tail", "--to-end", "--reason", "photo_missing", "--status", "paused")
+    assert done.returncode == 0
+    assert "photo_missing is no reason that this release knows; did you mean photos_missing?" in (
+        done.stderr
+    )
+    assert "paused is no status that this release knows." in done.stderr
 
 
 def test_people_get_lines_in_colour(halted: Deployment) -> None:

@@ -25,8 +25,6 @@ from tests.contract.vocabulary import (
 )
 from tests.engine import Engine
 
-pytestmark = pytest.mark.rules
-
 
 def told(events: list[Event], language: Language = "en", said: Announcement | None = None) -> str:
     engine = Engine()

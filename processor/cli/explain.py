@@ -24,9 +24,9 @@ Examples:
   orderhalt explain studio-17 A-2045 --lang de
   orderhalt explain studio-17 A-2045 --json | jq .answer.state
 \b
-It reads the changelogs of the studio's partition, which takes a second for every 100,000 orders and
-deletions that are kept, and then searches order-halted backwards for what was said last. It takes
-nothing away from the workers.
+It reads the changelogs of the studio's partition, which takes a while where many orders and deletions
+are kept (a bar shows how far it is), and then searches order-halted backwards for what was said last.
+It takes nothing away from the workers.
 \b
 .answer.state is one of: unknown, early, in_flight, halted, cancelled, transferred, forgotten.
 Exit codes: 0 the order is known, halted or not; 3 it is unknown; others as in `orderhalt --help`.

@@ -34,4 +34,4 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     except KafkaError as error:
         stop(refusal(error))
     except KeyboardInterrupt:
-        stop("", exits.INTERRUPTED)
+        raise SystemExit(exits.INTERRUPTED) from None

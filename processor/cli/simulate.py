@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from processor.cli import options
+from processor.cli import exits, options
 from processor.cli.moments import Instant
 from processor.cli.progress import CountProgress
 from processor.simulator import Record, Settings, simulate
@@ -199,9 +199,11 @@ class _Run:
     async def send(self, kafka: KafkaSettings, *, fast: bool) -> None:
         """Send to Kafka, until Ctrl-C or SIGTERM at the latest."""
         # Here: it is slow to import, and whoever writes lines has no use for it.
-        from aiokafka.errors import KafkaError
+        from aiokafka.errors import KafkaConnectionError, KafkaError
 
+        from processor.cli.running import stop as stop_with
         from processor.connection import client_options
+        from processor.runtime.failstop import EXIT_REFUSED, EXIT_UNAVAILABLE
         from processor.simulator.sender import Sender, TopicsMissingError
 
         # Errors come to us as exceptions; what the client says besides is no news.
@@ -225,7 +227,9 @@ class _Run:
                     else:
                         await sender.send_in_time(self._records(), stop)
         except (KafkaError, TopicsMissingError) as error:
-            raise click.ClickException(
-                f"The events could not be sent to {kafka.bootstrap_servers}: {error}"
-            ) from error
+            codes = {KafkaConnectionError: EXIT_UNAVAILABLE, TopicsMissingError: EXIT_REFUSED}
+            stop_with(
+                f"The events could not be sent to {kafka.bootstrap_servers}: {error}",
+                codes.get(type(error), exits.FAILED),
+            )
         self._progress.summarize(sender.sent)

@@ -7,6 +7,8 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any, BinaryIO, Final
 
 import click
@@ -24,7 +26,7 @@ from processor.cli.terminal import (
     until_the_reader_has_enough,
 )
 from processor.config import Settings
-from processor.halting import Halt, Halted, Wanted, follow
+from processor.haltstream import Halt, Halted, Wanted, follow
 from processor.words import describe
 from schemas.catalogue import Language, catalogue
 from schemas.halted import OrderHalted
@@ -87,12 +89,23 @@ def command(
     committed meanwhile comes when it is back.
     """
     settings = options.settings(**given)
+    _mention_unknown("reason", reasons, ReasonCode)
+    _mention_unknown("status", statuses, Status)
     wanted = Wanted(*map(frozenset, (studios, orders, reasons, statuses)))
     # It says at every attempt that a broker is away; we say so once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     writer = _Lines() if as_json or not sys.stdout.isatty() else _Readable(language)
     with until_the_reader_has_enough():
         run(_tail(settings, wanted, writer, from_beginning=from_beginning, to_end=to_end))
+
+
+def _mention_unknown(what: str, given: Sequence[str], known: Iterable[str]) -> None:
+    """Say that a code is none that we know; a newer release may write it all the same."""
+    for code in given:
+        if code not in set(known):
+            close = get_close_matches(code, list(known), n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            click.echo(f"{code} is no {what} that this release knows{hint}", err=True)
 
 
 async def _tail(

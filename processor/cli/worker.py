@@ -66,12 +66,12 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
 @options.setting(
     "admin_port",
     "Port of health and metrics; 0, or where it is taken: a free one [9464].",
-    type=int,
+    metavar="INTEGER",
 )
 @options.setting(
     "overdue_age_hours",
     "Count orders in flight, not halted, as overdue after this [72].",
-    type=float,
+    metavar="NUMBER",
 )
 @click.option(
     "--log-level",
