@@ -49,17 +49,15 @@ class Side:
     def take(self, chunk: Sequence[Record], first_offset: int) -> None:
         """Apply and commit one window."""
         emissions: list[Emission] = []
-        causes: list[tuple[int, int]] = []
         apply = self.machine.apply
         started = time.process_time()
         for offset, record in enumerate(chunk, first_offset):
             emitted = apply(record.topic, 0, offset, record.timestamp_ms, record.key, record.value)
             if emitted:
                 emissions += emitted
-                causes.append((record.timestamp_ms, len(emitted)))
         rows = self.machine.drain()
         if self.exporter is not None:
-            self._tell(self.exporter, chunk, rows, emissions, causes)
+            self._tell(self.exporter, chunk, rows, emissions)
         self.seconds += time.process_time() - started
         self.emitted += len(emissions)
 
@@ -69,7 +67,6 @@ class Side:
         chunk: Sequence[Record],
         rows: Sequence[ChangedRow],
         emissions: Sequence[Emission],
-        causes: Sequence[tuple[int, int]],
     ) -> None:
         now = time.monotonic()
         exporter.opened(0, now)
@@ -78,7 +75,6 @@ class Side:
                 partition=0,
                 rows=rows,
                 emissions=emissions,
-                causes=causes,
                 records=Counter(record.topic for record in chunk),
                 rejections=(),
                 offsets={},
