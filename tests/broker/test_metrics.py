@@ -114,8 +114,12 @@ class Day:
         )
 
 
-def a_morning(day: Day) -> None:
-    """Halts by each reason, orders that are not halted, and records that are no events."""
+def a_morning(day: Day, settled: Callable[[], object]) -> None:
+    """Halts by each reason, orders that are not halted, and records that are no events.
+
+    `settled` waits: which of two topics is read first is the worker's choice, and shows in counts of
+    what came too early.
+    """
     day.balance(BERT, 1, 0, 1)
     first = day.place(ANNA, "a1", 100, product="gone")
     day.place(ANNA, "a2", 200, photo="gone")
@@ -124,6 +128,7 @@ def a_morning(day: Day) -> None:
     day.place(ANNA, "a5", 1, package="p5")
     day.place(BERT, "b1", 500)
     day.place(BERT, "b2", 600, currency="USD", placed_hours_ago=100)
+    settled()
     for kind in ("product", "photo", "package"):
         day.delete(ANNA, 10, kind, "gone")
     day.transfer(ANNA, 20, "a4", "failed")
@@ -132,6 +137,7 @@ def a_morning(day: Day) -> None:
     day.transfer(ANNA, 30, "a5", "started", "no-package-of-a5")
     day.transfer(BERT, 30, "b9", "started")
     day.send("order-cancelled", BERT, 30, order_id="b8")
+    settled()
     day.send("order-reinstated", BERT, 31, order_id="b8")
     day.balance(BERT, 30, 0, 2, settled_order_ids=["b7"])
     # What is no event.
@@ -142,7 +148,9 @@ def a_morning(day: Day) -> None:
     day.send("order-cancelled", ANNA, 40)
 
 
-MORNING = {
+Expected = dict[names.Metric, dict[Any, int]]
+"""Metric → its labels' values, in the order of its labels → value; all others are 0."""
+MORNING: Expected = {
     names.EVENTS_TOTAL: {
         ("order-placed", "applied"): 7,
         ("order-placed", "stale"): 1,
@@ -173,7 +181,7 @@ MORNING = {
     names.HALTS_ENDED_TOTAL: {},
     names.HALT_RECORDS_TOTAL: {("opened",): 5},
 }
-HALTED_IN_THE_MORNING = {
+HALTED_IN_THE_MORNING: Expected = {
     names.ORDERS_HALTED_PRIMARY: MORNING[names.ORDERS_HALTED_TOTAL],
     names.ORDERS_HALTED_ANY: MORNING[names.ORDERS_HALTED_TOTAL],
     names.HALTED_VALUE_MINOR: {("EUR",): 100 + 200 + 300 + 400 + 500},
@@ -200,7 +208,7 @@ def a_noon(day: Day) -> None:
     day.transfer(ANNA, 200, "a4", "succeeded")
 
 
-NOON = {
+NOON: Expected = {
     names.EVENTS_TOTAL: {
         ("order-cancelled", "applied"): 1,
         ("asset-restored", "applied"): 1,
@@ -210,7 +218,7 @@ NOON = {
     names.HALTS_ENDED_TOTAL: {("cancelled",): 1, ("released",): 1, ("transferred",): 1},
     names.HALT_RECORDS_TOTAL: {("ended",): 3},
 }
-HALTED_AT_NOON = {
+HALTED_AT_NOON: Expected = {
     names.ORDERS_HALTED_PRIMARY: {("package_missing",): 1, ("credit_limit_reached",): 1},
     names.ORDERS_HALTED_ANY: {("package_missing",): 1, ("credit_limit_reached",): 1},
     names.HALTED_VALUE_MINOR: {("EUR",): 300 + 500},
@@ -220,12 +228,11 @@ HALTED_AT_NOON = {
     names.HALTS_UNACCOUNTED: {},
     names.TABLE_ROWS: HALTED_IN_THE_MORNING[names.TABLE_ROWS],
 }
-HALTED_IN_THE_EVENING = HALTED_AT_NOON | {
+HALTED_IN_THE_EVENING: Expected = HALTED_AT_NOON | {
     names.ORDERS_HALTED_PRIMARY: {("package_missing",): 1},
     names.ORDERS_HALTED_ANY: {("package_missing",): 1},
     names.HALTED_VALUE_MINOR: {("EUR",): 300},
 }
-Expected = dict[names.Metric, dict[Any, int]]
 
 
 def check(scrapes: list[Scraped], expected: Expected) -> None:
@@ -262,8 +269,7 @@ def test_what_is_scraped_equals_what_was_counted_by_hand(
 ) -> None:
     fleet, day = a_fleet(make_fleet), Day(kafka.bootstrap_servers, topic_prefix)
     asked = Asked(fleet.start("w1"))
-    a_morning(day)
-    fleet.wait(lambda: asked.ready()[0], "w1 to be ready")
+    a_morning(day, fleet.wait_until_applied)
     [morning] = scraped_when([asked], fleet)
     check([morning], MORNING | HALTED_IN_THE_MORNING)
     age = read(morning, names.OLDEST_HALT_AGE_SECONDS)
