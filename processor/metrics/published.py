@@ -23,7 +23,10 @@ _STATUS: Final = {
     Phase.SECURED: str(Status.TRANSFERRED),
     Phase.IN_FLIGHT: str(Status.RELEASED),
 }
-_TYPE: Final = "ce_type"
+#: Where `ce_type` stands among the headers (schemas.halted.emission).
+_TYPE: Final = 3
+_OPENED_TYPE: Final = b"orderhalt.halt.opened.v1"
+_ENDED_TYPE: Final = b"orderhalt.halt.ended.v1"
 
 
 @dataclass(slots=True)
@@ -59,10 +62,5 @@ def published(said: Iterable[Said], forgotten: int, now_ms: float) -> Published:
 
 def difference(emissions: Iterable[Emission]) -> int:
     """Give halts opened minus halts ended, by the very records that were written."""
-    opened = 0
-    for _, _, headers in emissions:
-        for name, value in headers:
-            if name == _TYPE:
-                opened += value.endswith(b".opened.v1") - value.endswith(b".ended.v1")
-                break
-    return opened
+    kinds = [headers[_TYPE][1] for _, value, headers in emissions if value is not None]
+    return kinds.count(_OPENED_TYPE) - kinds.count(_ENDED_TYPE)

@@ -63,10 +63,10 @@ class PartitionState:
         placed, halt = order
         self.halted += by
         self._unhalted.change(placed.placed_at // SLOT_US, -by)
-        codes = [reason_at(code) for code, _ in halt.reasons]
-        for code in codes:
-            self.by_reason[code] += by
-        self.by_primary[codes[0]] += by
+        by_reason = self.by_reason
+        for code, _ in halt.reasons:
+            by_reason[reason_at(code)] += by
+        self.by_primary[reason_at(halt.reasons[0][0])] += by
         currency = currencies.label(placed.currency)
         value = self.value_minor.get(currency, 0)
         self.value_minor[currency] = value + by * placed.cost_minor

@@ -8,9 +8,11 @@ from processor.metrics.names import Metric
 
 def row(metric: Metric) -> str:
     """Give one line of the table."""
-    labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
     exemplar = " Exemplar: the order key." if metric.exemplar else ""
-    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.unit} | {metric.help}{exemplar} |"
+    return (
+        f"| `{metric.name}` | {metric.kind} | {labels} | {metric.unit} | {metric.help}{exemplar} |"
+    )
 
 
 def table() -> str:

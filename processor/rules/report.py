@@ -103,14 +103,14 @@ class Report:
         told = order.told_placed
         if placed is not told:
             order.told_placed = placed
-            slots = self.in_flight
-            if told is not None:
-                slot = told.placed_at // SLOT_US
-                slots[slot] = slots.get(slot, 0) - 1
-            if placed is not None:
-                slot = placed.placed_at // SLOT_US
-                slots[slot] = slots.get(slot, 0) + 1
-            self._touch(studio, told, placed)
+            if told is None:
+                self._count(studio, placed, 1)
+            elif placed is None:
+                self._count(studio, told, -1)
+            else:
+                self._count(studio, told, -1)
+                self._count(studio, placed, 1)
+                self.touched.add(studio)
         halt = order.halt
         if halt is not None or order.told_halted is not None:
             self._halt(order, placed, halt)
@@ -118,13 +118,12 @@ class Report:
             order.told_row = kept
             self.rows[_ORDERS] += 1 if kept else -1
 
-    def _touch(self, studio: Studio, before: Placed | None, now: Placed | None) -> None:
-        """Note a studio whose account may have something to tell, because an order came or went."""
-        if before is not None and now is not None:
-            self.touched.add(studio)
-            return
-        placed = now or before
+    def _count(self, studio: Studio, placed: Placed | None, by: int) -> None:
+        """Count an order that came into flight, or left it."""
         assert placed is not None
+        slot = placed.placed_at // SLOT_US
+        slots = self.in_flight
+        slots[slot] = slots.get(slot, 0) + by
         account = studio.accounts.get(placed.currency)
         if account is not None and (
             account.balance is None
