@@ -12,6 +12,7 @@ import click
 import pytest
 
 from processor.cli import main
+from processor.metrics.table import table
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,6 +50,15 @@ def test_command_is_understood(line: str) -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "test-system", "schemas", "crash", "help"])
 def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_table_of_metrics_is_what_the_file_of_names_says() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    found = re.search(
+        r"<!-- made by `python -m processor.metrics.table` -->\n(.*?)\n<!--", page, re.DOTALL
+    )
+    assert found is not None
+    assert found[1] == table(), "run python -m processor.metrics.table, and put it there"
 
 
 def test_the_pipe_of_the_readme_runs() -> None:

@@ -20,17 +20,19 @@ from tests.support.deployment import (
 )
 from tests.support.processes import wait_until
 
+LOOPBACK = "0100007F"
 
-def listening_sockets(pid: int) -> set[str]:
-    """Find the listening TCP sockets of a process, as inodes."""
-    listening = set()
+
+def listening_at(pid: int) -> list[str]:
+    """Find the addresses, hexadecimal, at which a process listens."""
+    listening = {}
     for family in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
             columns = line.split()
             if columns[3] == "0A":
-                listening.add(f"socket:[{columns[9]}]")
-    files = Path(f"/proc/{pid}/fd").iterdir()
-    return listening & {str(file.readlink()) for file in files if file.is_symlink()}
+                listening[f"socket:[{columns[9]}]"] = columns[1].partition(":")[0]
+    files = [str(x.readlink()) for x in Path(f"/proc/{pid}/fd").iterdir() if x.is_symlink()]
+    return [listening[file] for file in files if file in listening]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -63,7 +65,7 @@ def test_a_deleted_photo_halts_its_order(deployment: Deployment, command: list[s
     assert dict(rejected.headers())["orderhalt_error_code"] == b"malformed_json"
     wait_until(lambda: "Ready" in deployment.log(1), 20, lambda: deployment.log(1)[-3000:])
     for process in (first, second):
-        assert listening_sockets(process.pid) == set()
+        assert listening_at(process.pid) == [LOOPBACK], "the admin port, and no other"
         process.terminate()
     assert [first.wait(10), second.wait(10)] == [0, 0], deployment.log()[-3000:]
 

@@ -23,7 +23,7 @@ from processor.metrics.instruments import CounterFamily, HistogramFamily
 from processor.metrics.lag import Lag
 from processor.metrics.names import Kind, Metric, Outcome
 from processor.metrics.pauses import GarbagePauses
-from processor.metrics.published import Published, published
+from processor.metrics.published import Published, difference, published
 from processor.metrics.scraped import ScrapedState
 from processor.metrics.state import PartitionState
 from processor.rules.report import NOTHING, Report
@@ -33,6 +33,8 @@ from schemas import topics
 #: Kind of event → topic without prefix.
 _TOPIC_OF: Final = {topic.value: topic.name for topic in topics.INPUTS}
 _TABLE_OF: Final = itemgetter(0)
+_DELAY: Final = names.HALT_DELAY_SECONDS
+_DURATION: Final = names.HALT_DURATION_SECONDS
 #: Counted by the collector's callback and by prometheus-client.
 _OTHERS: Final = (names.GC_PAUSE_SECONDS, names.PROCESS_CPU_SECONDS_TOTAL)
 
@@ -67,6 +69,12 @@ class Exporter(Observer):
         self.pauses = GarbagePauses()
         self.registry.register(ScrapedState(self, clock))
         ProcessCollector(namespace=names.PREFIX.rstrip("_"), registry=self.registry)
+
+    def _counter(self, metric: Metric) -> CounterFamily:
+        return self.counters[metric.name]
+
+    def _histogram(self, metric: Metric) -> HistogramFamily:
+        return self.histograms[metric.name]
 
     def _add(self, metric: Metric, amount: float, *labels: str) -> None:
         self.counters[metric.name].add(amount, *labels)
@@ -143,9 +151,9 @@ class Exporter(Observer):
     def committed(self, committed: Committed) -> None:
         """Count all that a transaction has made count."""
         report = _report(committed.report)
-        said = published(committed.emissions, committed.causes, self._clock() * 1000)
+        said = published(report.said, report.forgotten, self._clock() * 1000)
         with self.lock:
-            self._move_state(committed, report, said)
+            self._move_state(committed, report)
             self._count_commit(committed)
             self._count_records(committed, report)
             self._count_halts(said)
@@ -153,12 +161,12 @@ class Exporter(Observer):
             committed.partition, committed.offsets, committed.last_ms, now=committed.ended_at
         )
 
-    def _move_state(self, committed: Committed, report: Report, said: Published) -> None:
+    def _move_state(self, committed: Committed, report: Report) -> None:
         state = self.states.get(committed.partition)
         if state is None:
             return  # Given up while its last window was committed.
         state.take(report)
-        state.expected += said.difference
+        state.expected += difference(committed.emissions)
         if committed.opened_at is not None:
             self.open_windows[committed.partition].popleft()
 
@@ -192,19 +200,15 @@ class Exporter(Observer):
     def _count_halts(self, said: Published) -> None:
         for change, count in said.changes.items():
             self._add(names.HALT_RECORDS_TOTAL, count, change)
-        for metric, tallies in (
-            (names.ORDERS_HALTED_TOTAL, said.opened),
-            (names.HALTS_ENDED_TOTAL, said.ended),
-        ):
-            for label, tally in tallies.items():
-                counter = self.counters[metric.name]
-                counter.add(tally.count, label)
-                counter.name(tally.order_key, label)
-        delays = self.histograms[names.HALT_DELAY_SECONDS.name]
-        for reason, seconds, key in said.delays:
-            delays.observe_order(seconds, key, reason)
-        for status, seconds in said.durations:
-            self._observe(names.HALT_DURATION_SECONDS, seconds, status)
+        halted, delays = self._counter(names.ORDERS_HALTED_TOTAL), self._histogram(_DELAY)
+        for reason, delay, key in said.opened:
+            halted.add_order(1, key, reason)
+            if delay is not None:
+                delays.observe_order(delay, key, reason)
+        ended, durations = self._counter(names.HALTS_ENDED_TOTAL), self._histogram(_DURATION)
+        for status, lasted, key in said.ended:
+            ended.add_order(1, key, status)
+            durations.observe(lasted, status)
 
 
 def _counted(kind: Kind) -> list[Metric]:

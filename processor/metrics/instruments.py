@@ -8,7 +8,6 @@ read under the same, so a scrape sees whole transactions and never a part of one
 from __future__ import annotations
 
 import itertools
-import time
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
@@ -36,23 +35,25 @@ class CounterFamily:
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self._values: dict[Labels, float] = dict.fromkeys(_children(metric), 0)
-        self._exemplars: dict[Labels, Exemplar] = {}
+        self._last: dict[Labels, bytes] = {}
+        """The order that was counted last."""
 
     def add(self, amount: float, *labels: str) -> None:
         """Count."""
         self._values[labels] += amount
 
-    def name(self, order_key: str, *labels: str) -> None:
-        """Keep the order that was counted last, as the exemplar."""
-        if (exemplar := make_exemplar(order_key, 1.0)) is not None:
-            self._exemplars[labels] = exemplar
+    def add_order(self, amount: float, order_key: bytes, *labels: str) -> None:
+        """Count, and keep the order as the exemplar."""
+        self._values[labels] += amount
+        self._last[labels] = order_key
 
     def family(self) -> CounterMetricFamily:
         """Give what a scrape shows."""
         metric = self._metric
         family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
         for labels, value in self._values.items():
-            family.add_metric(labels, value, exemplar=self._exemplars.get(labels))
+            exemplar = make_exemplar(self._last.get(labels), 1.0)
+            family.add_metric(labels, value, exemplar=exemplar)
         return family
 
 
@@ -64,7 +65,8 @@ class HistogramFamily:
         self._bounds = (*metric.buckets, float("inf"))
         self._counts = {labels: [0] * len(self._bounds) for labels in _children(metric)}
         self._sums: dict[Labels, float] = dict.fromkeys(self._counts, 0.0)
-        self._exemplars: dict[tuple[Labels, int], Exemplar] = {}
+        self._last: dict[tuple[Labels, int], tuple[bytes, float]] = {}
+        """Labels and number of the bucket → the order that was counted last, and its value."""
 
     def observe(self, value: float, *labels: str) -> int:
         """Take a value in; give the number of its bucket."""
@@ -73,11 +75,9 @@ class HistogramFamily:
         self._sums[labels] += value
         return bucket
 
-    def observe_order(self, value: float, order_key: str, *labels: str) -> None:
+    def observe_order(self, value: float, order_key: bytes, *labels: str) -> None:
         """Take a value in, and keep the order as the exemplar of its bucket."""
-        bucket = self.observe(value, *labels)
-        if (exemplar := make_exemplar(order_key, value)) is not None:
-            self._exemplars[labels, bucket] = exemplar
+        self._last[labels, self.observe(value, *labels)] = order_key, value
 
     def family(self) -> HistogramMetricFamily:
         """Give what a scrape shows."""
@@ -88,17 +88,17 @@ class HistogramFamily:
             totals = itertools.accumulate(counts)
             for number, (bound, total) in enumerate(zip(self._bounds, totals, strict=True)):
                 bucket = floatToGoString(bound), total
-                exemplar = self._exemplars.get((labels, number))
+                exemplar = make_exemplar(*self._last.get((labels, number), (None, 0.0)))
                 buckets.append(bucket if exemplar is None else (*bucket, exemplar))
             family.add_metric(labels, buckets, self._sums[labels])
         return family
 
 
-def make_exemplar(order_key: str, value: float) -> Exemplar | None:
+def make_exemplar(order_key: bytes | None, value: float) -> Exemplar | None:
     """Make an exemplar of an order key; None for one that is longer than an exemplar may be.
 
     Cut it would be another order's.
     """
-    if not order_key or len(_ORDER_KEY) + len(order_key) > _EXEMPLAR_MAX_CHARACTERS:
+    if order_key is None or len(_ORDER_KEY) + len(order_key) > _EXEMPLAR_MAX_CHARACTERS:
         return None
-    return Exemplar({_ORDER_KEY: order_key}, value, time.time())
+    return Exemplar({_ORDER_KEY: order_key.decode()}, value)

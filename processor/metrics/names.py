@@ -16,7 +16,7 @@ from typing import Final
 from processor.rules.report import Effectless
 from schemas import topics
 from schemas.errors import RejectionCode
-from schemas.reasons import Change, ReasonCode, Status
+from schemas.reasons import PRECEDENCE, Change, Status
 
 PREFIX: Final = "orderhalt_"
 OTHER: Final = "other"
@@ -54,7 +54,8 @@ class Outcome(StrEnum):
 
 # Every value that a label takes. Of the labels that are not here, `partition` has those that the
 # worker owns, `currency` those of ISO 4217 that it has met, `version` and `python` the one that runs.
-REASONS: Final = (*(str(x) for x in ReasonCode), OTHER)
+_REASONS: Final = tuple(str(x) for x in PRECEDENCE)
+REASONS: Final = (*_REASONS, OTHER)
 ENDED_STATUSES: Final = (
     *(str(x) for x in (Status.CANCELLED, Status.TRANSFERRED, Status.RELEASED)),
     OTHER,
@@ -84,6 +85,11 @@ def known(value: object, values: Sequence[str]) -> str:
     """Give the label's value of something of an open set."""
     text = str(value)
     return text if text in values else OTHER
+
+
+def reason_at(position: int) -> str:
+    """Give the label's value of a reason, by its position in PRECEDENCE."""
+    return _REASONS[position] if position < len(_REASONS) else OTHER
 
 
 class Kind(StrEnum):

@@ -7,11 +7,10 @@ the sum over all partitions.
 from __future__ import annotations
 
 from processor.metrics import currencies
-from processor.metrics.names import OTHER, REASONS
+from processor.metrics.names import REASONS, reason_at
 from processor.metrics.tallies import Ages, Oldest
 from processor.rules.report import SLOT_US, Halted, Report
 from processor.rules.rows import TABLES
-from schemas.reasons import PRECEDENCE
 
 
 class PartitionState:
@@ -64,10 +63,10 @@ class PartitionState:
         placed, halt = order
         self.halted += by
         self._unhalted.change(placed.placed_at // SLOT_US, -by)
-        codes = [_reason(code) for code, _ in halt.reasons]
-        for code in codes:
-            self.by_reason[code] += by
-        self.by_primary[codes[0]] += by
+        by_reason = self.by_reason
+        for code, _ in halt.reasons:
+            by_reason[reason_at(code)] += by
+        self.by_primary[reason_at(halt.reasons[0][0])] += by
         currency = currencies.label(placed.currency)
         value = self.value_minor.get(currency, 0)
         self.value_minor[currency] = value + by * placed.cost_minor
@@ -83,7 +82,3 @@ class PartitionState:
     def unaccounted(self) -> int:
         """What `order-halted` says of the number of halted orders, minus what the state says."""
         return self.expected - self.halted
-
-
-def _reason(position: int) -> str:
-    return str(PRECEDENCE[position]) if position < len(PRECEDENCE) else OTHER

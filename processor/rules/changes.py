@@ -83,6 +83,11 @@ class Changes:
         if self.report is not None:
             self.report.touched.add(studio)
 
+    def count_tombstone(self) -> None:
+        """Note, for an observer, a tombstone of `order-halted`."""
+        if self.report is not None:
+            self.report.forgotten += 1
+
     def count_marks(self, table: int, count: int) -> None:
         """Note that there are more marks, or fewer."""
         if self.report is not None:
@@ -94,7 +99,7 @@ class Changes:
         for studio, order in self._orders:
             order.dirty = False
             kept = studio.orders.get(order.id)
-            if report is not None:
+            if report is not None and (order.moved or kept is not order):
                 report.order(studio, order, kept is order)
             if kept is None:
                 yield _ORDERS, _key(studio, order.id), None

@@ -169,6 +169,7 @@ class Forgetting:
         self._changes.order(studio, order)
         self.watch_forgotten(now, studio_id, order_id)
         emitted.append(tombstone(order_key(studio_id, order_id)))
+        self._changes.count_tombstone()
 
     def _drop_order(self, studio: Studio, order: OrderState) -> None:
         self._changes.transfers_of(studio, order)

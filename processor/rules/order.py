@@ -36,11 +36,11 @@ class OrderState:
         "halt",
         "id",
         "lines",
+        "moved",
         "phase",
         "placed",
         "settled",
         "standing",
-        "told_halt",
         "told_halted",
         "told_placed",
         "told_row",
@@ -64,9 +64,10 @@ class OrderState:
         """Those not secured, while it is in flight; as of the last `stand`."""
         self.dirty = False
         """Whether the change is noted already: a row is written once a commit."""
+        self.moved = False
+        """Whether an observer may have something to be told (`report`)."""
         self.told_placed: Placed | None = None
-        """What an observer was last told (`report`), as are the three below; nothing else reads it."""
-        self.told_halt: Halt | None = None
+        """What an observer was last told, as are the two below; nothing else reads it."""
         self.told_halted: Halted | None = None
         self.told_row = False
 
@@ -107,6 +108,7 @@ class OrderState:
     def stand(self) -> None:
         """Find its phase and its unsecured lines anew, after its facts have changed."""
         self.phase, self.lines = standing_of(self)
+        self.moved = True
 
     def forget(self, now_ms: int) -> None:
         """Forget all but the id."""

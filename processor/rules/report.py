@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from processor.rules.judge import IN_FLIGHT
+from processor.rules.judge import IN_FLIGHT, Phase
 from processor.rules.rows import TABLES, Halt, Placed
 
 if TYPE_CHECKING:
@@ -42,11 +42,25 @@ class Halted(NamedTuple):
     halt: Halt
 
 
+class Said(NamedTuple):
+    """A record of `order-halted`, as far as it is counted."""
+
+    before: Halt | None
+    now: Halt
+    phase: Phase
+    occurred_at: int
+    """In microseconds."""
+    cause_ms: int | None
+    """Timestamp of the input record that caused it; None where new rules did."""
+    key: bytes
+
+
 class Report:
     """What has happened since the last one."""
 
     __slots__ = (
-        "balances", "effectless", "halted", "in_flight", "rows", "stale", "touched", "unchecked"
+        "balances", "effectless", "forgotten", "halted", "in_flight", "rows", "said", "stale",
+        "touched", "unchecked",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -54,6 +68,10 @@ class Report:
         """Number of a slot of SLOT_US, by `placed_at` → orders in flight that it has more, or fewer."""
         self.halted: list[tuple[Halted | None, Halted | None]] = []
         """Orders that are halted otherwise than before, or are no more: before and now."""
+        self.said: list[Said] = []
+        """The records of `order-halted`, but tombstones, in their order."""
+        self.forgotten = 0
+        """Tombstones of `order-halted`."""
         self.rows: dict[str, int] = dict.fromkeys(TABLES, 0)
         """Table → rows that it has more, or fewer."""
         self.unchecked = 0
@@ -80,32 +98,35 @@ class Report:
 
     def order(self, studio: Studio, order: OrderState, kept: bool) -> None:
         """Tell what an order has become since it was last told; `kept`: it is still in the table."""
+        order.moved = False
         placed = order.placed if kept and order.phase is IN_FLIGHT else None
-        if placed is not order.told_placed:
-            self._move(studio, order.told_placed, placed)
+        told = order.told_placed
+        if placed is not told:
+            order.told_placed = placed
+            if told is None:
+                self._count(studio, placed, 1)
+            elif placed is None:
+                self._count(studio, told, -1)
+            else:
+                self._count(studio, told, -1)
+                self._count(studio, placed, 1)
+                self.touched.add(studio)
         halt = order.halt
-        if halt is not order.told_halt or (halt is not None and placed is not order.told_placed):
+        if halt is not None or order.told_halted is not None:
             self._halt(order, placed, halt)
-        order.told_placed = placed
         if kept is not order.told_row:
             order.told_row = kept
             self.rows[_ORDERS] += 1 if kept else -1
 
-    def _move(self, studio: Studio, before: Placed | None, now: Placed | None) -> None:
+    def _count(self, studio: Studio, placed: Placed | None, by: int) -> None:
+        """Count an order that came into flight, or left it."""
+        assert placed is not None
+        slot = placed.placed_at // SLOT_US
         slots = self.in_flight
-        if before is not None:
-            slot = before.placed_at // SLOT_US
-            slots[slot] = slots.get(slot, 0) - 1
-        if now is not None:
-            slot = now.placed_at // SLOT_US
-            slots[slot] = slots.get(slot, 0) + 1
-        some = now or before
-        assert some is not None, "one of them is another than the other"
-        account = studio.accounts.get(some.currency)
-        if (
-            (before is not None and now is not None)
-            or account is None
-            or account.balance is None
+        slots[slot] = slots.get(slot, 0) + by
+        account = studio.accounts.get(placed.currency)
+        if account is not None and (
+            account.balance is None
             # Its queue was empty and is no more, or the other way round.
             or (account.told_decides is None) is bool(account.queue.entries)
         ):
@@ -114,10 +135,12 @@ class Report:
     def _halt(self, order: OrderState, placed: Placed | None, halt: Halt | None) -> None:
         before = order.told_halted
         now = Halted(placed, halt) if placed and halt and halt.reasons else None
-        if now is not None or before is not None:
-            self.halted.append((before, now))
+        if before is None and now is None:
+            return
+        if before and now and before.placed is now.placed and before.halt is now.halt:
+            return
+        self.halted.append((before, now))
         order.told_halted = now
-        order.told_halt = halt
 
     # ---- accounts
 

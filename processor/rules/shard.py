@@ -29,7 +29,7 @@ from processor.rules.judge import (
 )
 from processor.rules.order import OrderState
 from processor.rules.records import Cause, Writer
-from processor.rules.report import Effectless
+from processor.rules.report import Effectless, Said
 from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
 from schemas import events
@@ -399,11 +399,18 @@ class Shard:
         account = studio.accounts.get(placed.currency)
         if account is not None and order.id in account.short:
             findings = tuple(sorted((*findings, _CREDIT_FINDING)))
-        said = self._writer.write(studio.id, order, findings, account, _cause(event, at))
+        cause = _cause(event, at)
+        said = self._writer.write(studio.id, order, findings, account, cause)
         if said is None:
             return None
-        order.halt = said[0]
+        before, order.halt = order.halt, said[0]
         self.changes.order(studio, order)
+        if self.changes.report is not None:
+            order.moved = True
+            cause_ms = None if event is None else at.timestamp_ms
+            self.changes.report.said.append(
+                Said(before, said[0], order.phase, cause.occurred_at, cause_ms, said[1].key)
+            )
         return said[1]
 
     def rejudge(self, version: int) -> list[Emission]:

@@ -122,7 +122,6 @@ class Partition:
             else:
                 if emitted:
                     emissions.extend(emitted)
-                    told.causes.append((record.timestamp, len(emitted)))
             done += 1
             if value is not None:
                 window.bytes += len(value)
@@ -242,7 +241,6 @@ class Partition:
             partition=self.number,
             rows=work.rows,
             emissions=work.emissions,
-            causes=told.causes,
             records=told.records,
             rejections=told.rejections,
             offsets=work.offsets,

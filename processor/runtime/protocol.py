@@ -92,9 +92,6 @@ class Committed:
     partition: int
     rows: Sequence[ChangedRow]
     emissions: Sequence[Emission]
-    causes: Sequence[tuple[int, int]]
-    """(record timestamp in ms, number of emissions that it caused), in the order of `emissions`;
-    what recovery emitted stands before them and has no cause here."""
     records: Mapping[str, int]
     """Input topic → records that were applied or rejected."""
     rejections: Sequence[tuple[str, RejectionCode]]

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 class Told:
     """What an observer will hear of a window, besides what is written; see `protocol.Committed`."""
 
-    __slots__ = ("causes", "last_ms", "opened_at", "records", "rejections")
+    __slots__ = ("last_ms", "opened_at", "records", "rejections")
 
     def __init__(self) -> None:
         self.records: dict[str, int] = {}
         self.last_ms: dict[str, int] = {}
-        self.causes: list[tuple[int, int]] = []
         self.rejections: list[tuple[str, RejectionCode]] = []
         self.opened_at: float | None = None
         """On the monotonic clock; None for a window without records."""

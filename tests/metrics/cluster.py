@@ -51,7 +51,6 @@ class Window:
 
     records: list[Record] = field(default_factory=list)
     emissions: list[Any] = field(default_factory=list)
-    causes: list[tuple[int, int]] = field(default_factory=list)
     rejections: list[Any] = field(default_factory=list)
 
 
@@ -90,7 +89,6 @@ class Worker:
             return
         if emitted:
             window.emissions += emitted
-            window.causes.append((record.timestamp, len(emitted)))
 
     def commit(self, partition: int, log: Log) -> list[Record]:
         """Commit a window; give its records."""
@@ -104,7 +102,6 @@ class Worker:
                 partition=partition,
                 rows=drained,
                 emissions=window.emissions,
-                causes=window.causes,
                 records=Counter(record.topic for record in window.records),
                 rejections=window.rejections,
                 offsets={},
