@@ -46,7 +46,9 @@ def test_command_is_understood(line: str) -> None:
     group.make_context("orderhalt", words, resilient_parsing=False)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "crash", "help"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "crash", "help", "observability", "test-system", "dashboards"]
+)
 def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
