@@ -15,6 +15,13 @@ UNIT_TESTS = Path(__file__).parent / "rules"
 ALERTMANAGER = DEPLOY / "prometheus" / "alertmanager.yml"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
+    """Prometheus's own, and none of those that the other tests of this lane need."""
+    tool("promtool")
+    tool("amtool")
+
+
 def run(name: str, *arguments: object) -> str:
     """Run a tool, which must succeed; give what it said."""
     command = [str(tool(name)), *map(str, arguments)]
