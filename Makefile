@@ -32,7 +32,7 @@ test-system: $(VENV)/.system .debian/.prometheus ## Try what strangers use (kcat
 	@$(BIN)/python -m tests.system.toolbox
 	@$(BIN)/python -m pytest tests/system $(ARGS)
 
-observability: $(VENV)/.dev .debian/.prometheus ## Dashboards, rules and alerts on a real Prometheus; draw them
+observability: $(VENV)/.observability .debian/.prometheus ## Dashboards, rules and alerts on a real Prometheus; draw them
 	@$(BIN)/python -W ignore::DeprecationWarning -m tests.observability --pictures out/dashboards $(ARGS)
 
 dashboards: $(VENV)/.test ## Write the dashboards' JSON anew
@@ -109,6 +109,7 @@ lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and h
 	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group system --output-file requirements/system.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group observability --output-file requirements/observability.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group compile --output-file requirements/compile.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
