@@ -12,7 +12,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean test-system schemas
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -28,9 +28,15 @@ test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k n
 test-fast: $(VENV)/.test ## Run the tests that need no Kafka
 	@$(BIN)/python -m pytest --ignore tests/system -m "not broker and not slow" $(ARGS)
 
-test-system: $(VENV)/.system ## Try what strangers use (kcat, Java, JavaScript) against a real Kafka; installs it
+test-system: $(VENV)/.system .debian/.prometheus ## Try what strangers use (kcat, Java, JavaScript, promtool); installs it
 	@$(BIN)/python -m tests.system.toolbox
 	@$(BIN)/python -m pytest tests/system $(ARGS)
+
+observability: $(VENV)/.observability .debian/.prometheus ## Dashboards, rules and alerts on a real Prometheus; draw them
+	@$(BIN)/python -W ignore::DeprecationWarning -m tests.observability --pictures out/dashboards $(ARGS)
+
+dashboards: $(VENV)/.test ## Write the dashboards' JSON anew
+	@$(BIN)/python -W ignore::DeprecationWarning -m deploy.grafana
 
 crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
 	@$(BIN)/python -m tests.crash $(ARGS)
@@ -103,13 +109,14 @@ lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and h
 	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group system --output-file requirements/system.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --group observability --output-file requirements/observability.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group compile --output-file requirements/compile.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
 	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi
 
 clean: ## Remove everything that make and the tools have made
-	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* .debian build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -117,6 +124,11 @@ $(BIN)/python:
 		echo "orderhalt needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "Making $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
+
+# Unpacked, not installed: no service starts, and nobody need be root who has apt's lists.
+.debian/.prometheus: .ci/debian-unpack
+	@.ci/debian-unpack .debian prometheus prometheus-alertmanager
+	@touch $@
 
 # .local, .test and .dev are stamps: what a lock file names is installed since the stamp's time.
 $(VENV)/.%: requirements/%.txt pyproject.toml $(BIN)/python

@@ -47,7 +47,13 @@ def test_command_is_understood(line: str) -> None:
     group.make_context("orderhalt", words, resilient_parsing=False)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-system", "schemas", "crash", "help"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "bench", "compiled", "crash", "dashboards", "demo", "help", "observability", "schemas",
+        "test", "test-compiled", "test-system",
+    ],
+)  # fmt: skip
 def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

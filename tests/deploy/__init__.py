@@ -1,0 +1,1 @@
+"""What stands in deploy/: dashboards, rules, container image, Compose and Kubernetes files."""

@@ -1,0 +1,1 @@
+"""`make observability`: dashboards, rules and alerts against a real Prometheus, workers and Kafka."""

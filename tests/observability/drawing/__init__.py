@@ -1,0 +1,1 @@
+"""Draw a dashboard from real results, laid out as Grafana would: Grafana itself is not needed."""
