@@ -75,7 +75,8 @@ class _Ear(logging.Handler):
         super().__init__(logging.WARNING)
         self._listening: list[list[str]] = []
         self._logger = logging.getLogger("aiokafka")
-        self._propagated = True
+        self._before = True, logging.NOTSET
+        """Whether it propagated, and its level."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for said in self._listening:
@@ -86,7 +87,10 @@ class _Ear(logging.Handler):
         """Collect messages, and keep them from the log; several may listen at a time."""
         said: list[str] = []
         if not self._listening:
-            self._propagated, self._logger.propagate = self._logger.propagate, False
+            self._before = self._logger.propagate, self._logger.level
+            self._logger.propagate = False
+            # Whoever has silenced it for good still wants to know why there is no connection.
+            self._logger.setLevel(logging.WARNING)
             self._logger.addHandler(self)
         self._listening.append(said)
         try:
@@ -96,7 +100,8 @@ class _Ear(logging.Handler):
             self._listening = [other for other in self._listening if other is not said]
             if not self._listening:
                 self._logger.removeHandler(self)
-                self._logger.propagate = self._propagated
+                self._logger.propagate, level = self._before
+                self._logger.setLevel(level)
 
 
 _EAR: Final = _Ear()

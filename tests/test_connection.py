@@ -25,9 +25,14 @@ async def try_to_connect(port: int) -> str:
     return str(error.value)
 
 
-def test_several_that_fail_at_a_time_leave_the_log_as_it_was() -> None:
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.CRITICAL])
+def test_several_that_fail_at_a_time_leave_the_log_as_it_was(
+    level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And say why also where the library's log is silenced, as `tail` does it."""
     logger = logging.getLogger("aiokafka")
-    before = logger.propagate, list(logger.handlers)
+    monkeypatch.setattr(logger, "level", level)
+    before = logger.propagate, logger.level, list(logger.handlers)
     ports = [free_port() for _ in range(3)]
 
     async def all_at_once() -> list[str]:
@@ -37,7 +42,7 @@ def test_several_that_fail_at_a_time_leave_the_log_as_it_was() -> None:
         assert said.startswith(f"Kafka cannot be reached at 127.0.0.1:{port}: ")
         assert "Connect call failed" in said
         assert "security_protocol" not in said, "where nobody listens, that is not the reason"
-    assert (logger.propagate, list(logger.handlers)) == before
+    assert (logger.propagate, logger.level, list(logger.handlers)) == before
 
 
 def test_without_settings_for_it_nothing_is_said_of_security() -> None:
