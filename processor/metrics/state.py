@@ -6,11 +6,17 @@ the sum over all partitions.
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Final
+
 from processor.metrics import currencies
 from processor.metrics.names import REASONS, reason_at
 from processor.metrics.tallies import Ages, Oldest
-from processor.rules.report import SLOT_US, Halted, Report
+from processor.rules.report import Halted, Report
 from processor.rules.rows import TABLES
+
+#: Orders that are not halted are counted by slots of their `placed_at`, 10 s each.
+SLOT_US: Final = 10_000_000
 
 
 class PartitionState:
@@ -40,9 +46,10 @@ class PartitionState:
 
     def take(self, report: Report) -> None:
         """Take what has changed."""
-        for slot, more in report.in_flight.items():
-            self.in_flight += more
-            self._unhalted.change(slot, more)
+        self.in_flight += len(report.entered) - len(report.left)
+        for placed_at, by in ((report.entered, 1), (report.left, -1)):
+            for slot, count in Counter([at // SLOT_US for at in placed_at]).items():
+                self._unhalted.change(slot, by * count)
         for before, now in report.halted:
             if before is not None:
                 self._halted(before, -1)

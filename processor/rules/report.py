@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from processor.rules.order import OrderState
     from processor.rules.studio import Studio
 
-#: Orders in flight are told by slots of their `placed_at`, 10 s each.
-SLOT_US: Final = 10_000_000
 _ORDERS: Final = "orders"
 _BALANCES: Final = "balances"
 
@@ -59,13 +57,15 @@ class Report:
     """What has happened since the last one."""
 
     __slots__ = (
-        "balances", "effectless", "forgotten", "halted", "in_flight", "rows", "said", "stale",
+        "balances", "effectless", "entered", "forgotten", "halted", "left", "rows", "said", "stale",
         "touched", "unchecked",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.in_flight: dict[int, int] = {}
-        """Number of a slot of SLOT_US, by `placed_at` → orders in flight that it has more, or fewer."""
+        self.entered: list[int] = []
+        """`placed_at`, in microseconds, of orders that came into flight."""
+        self.left: list[int] = []
+        """The same of orders that left it. An order that was amended did both."""
         self.halted: list[tuple[Halted | None, Halted | None]] = []
         """Orders that are halted otherwise than before, or are no more: before and now."""
         self.said: list[Said] = []
@@ -103,13 +103,20 @@ class Report:
         told = order.told_placed
         if placed is not told:
             order.told_placed = placed
-            if told is None:
-                self._count(studio, placed, 1)
-            elif placed is None:
-                self._count(studio, told, -1)
-            else:
-                self._count(studio, told, -1)
-                self._count(studio, placed, 1)
+            if told is not None:
+                self.left.append(told.placed_at)
+            if placed is not None:
+                self.entered.append(placed.placed_at)
+                if told is not None:
+                    self.touched.add(studio)
+            some = placed or told
+            assert some is not None
+            account = studio.accounts.get(some.currency)
+            if account is not None and (
+                account.balance is None
+                # Its queue was empty and is no more, or the other way round.
+                or (account.told_decides is None) is bool(account.queue.entries)
+            ):
                 self.touched.add(studio)
         halt = order.halt
         if halt is not None or order.told_halted is not None:
@@ -117,20 +124,6 @@ class Report:
         if kept is not order.told_row:
             order.told_row = kept
             self.rows[_ORDERS] += 1 if kept else -1
-
-    def _count(self, studio: Studio, placed: Placed | None, by: int) -> None:
-        """Count an order that came into flight, or left it."""
-        assert placed is not None
-        slot = placed.placed_at // SLOT_US
-        slots = self.in_flight
-        slots[slot] = slots.get(slot, 0) + by
-        account = studio.accounts.get(placed.currency)
-        if account is not None and (
-            account.balance is None
-            # Its queue was empty and is no more, or the other way round.
-            or (account.told_decides is None) is bool(account.queue.entries)
-        ):
-            self.touched.add(studio)
 
     def _halt(self, order: OrderState, placed: Placed | None, halt: Halt | None) -> None:
         before = order.told_halted

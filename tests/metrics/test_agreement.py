@@ -7,7 +7,7 @@ import random
 import pytest
 
 from processor.metrics import names
-from processor.rules.report import SLOT_US
+from processor.metrics.state import SLOT_US
 from tests.metrics.brute import CountingModel
 from tests.metrics.cluster import OVERDUE_SECONDS, Clock, Log, Worker, read, scrape, total
 from tests.model import Record
