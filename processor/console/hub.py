@@ -8,6 +8,7 @@ fallen behind what is kept is told to load everything anew: nothing is left out 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from typing import Final, Literal
 
@@ -73,6 +74,8 @@ class Hub:
     """The batches that are kept."""
 
     def __init__(self) -> None:
+        self.epoch = secrets.token_hex(4)
+        """Tells the numbers of this process from those of another, or of one before it."""
         self.number = 0
         """Of the last batch."""
         self._batches: deque[Batch] = deque()
@@ -103,9 +106,26 @@ class Hub:
             return None
         return [self._batches[at] for at in range(len(self._batches) - missing, len(self._batches))]
 
-    async def wait(self) -> None:
-        """Wait for the next batch."""
-        await self._news.wait()
+    @property
+    def place(self) -> str:
+        """Name the last batch for a watcher who comes back."""
+        return self.place_of(self.number)
+
+    def place_of(self, number: int) -> str:
+        """Name a batch."""
+        return f"{self.epoch}-{number}"
+
+    def number_at(self, place: str) -> int | None:
+        """Give the number of a batch by its name; None where another process gave it, or nobody."""
+        epoch, _, number = place.partition("-")
+        if epoch != self.epoch or not (number.isascii() and number.isdigit() and len(number) < 16):
+            return None
+        return int(number)
+
+    async def wait(self, number: int) -> None:
+        """Wait for a batch after this one."""
+        while self.number == number:
+            await self._news.wait()
 
 
 def _note(old: Entry | None, new: Entry | None) -> ChangeNote:
