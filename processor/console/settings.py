@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from processor.config import ConfigurationError, faults
+from processor.config import ConfigurationError
 from processor.console.links import check_template
 
 ENV_PREFIX: Final = "ORDERHALT_WEB_"
@@ -62,10 +62,16 @@ def load(**options: Any) -> ConsoleSettings:
     try:
         settings = ConsoleSettings(**given)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(faults(error, ENV_PREFIX))) from None
+        raise ConfigurationError("\n".join(_fault(x) for x in error.errors())) from None
     if not settings.is_loopback and settings.tokens is None:
         raise ConfigurationError(
             f"{ENV_PREFIX}HOST: {settings.host} can be reached from other machines, and no tokens "
             "say who may read. Name a file with --tokens, or listen on 127.0.0.1."
         )
     return settings
+
+
+def _fault(error: Any) -> str:
+    name = str(error["loc"][0]) if error["loc"] else ""
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{ENV_PREFIX}{name.upper()}: {message}" if name else message
