@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, dates, numbers
@@ -28,6 +28,15 @@ from schemas.instants import EPOCH, MICROSECOND, parse_instant
 _LOCALES: Final[Mapping[str, str]] = {"en": "en_GB", "de": "de_DE"}
 _NAMES: Final[Mapping[str, str]] = {"en": "English", "de": "Deutsch"}
 DEFAULT_ZONE: Final = "UTC"
+#: Of distances, in seconds; "in 3 weeks" would be too vague for a deadline.
+_UNITS: Final[list[tuple[Any, int]]] = [
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+    ("second", 1),
+]
+#: From so many of a unit on it is used: "in 28 hours", but "in 2 days".
+_UNIT_FROM: Final = 1.5
 
 
 @cache
@@ -122,8 +131,13 @@ class Words:
 
     def distance(self, instant: str) -> str:
         """Say how far an instant is from now: "in 3 days", "5 minutes ago"."""
+        delta = at(instant) - self.now
+        seconds = abs(delta.total_seconds())
+        unit, size = next((x for x in _UNITS if seconds >= x[1] * _UNIT_FROM), _UNITS[-1])
+        # Just below the number of units, the threshold keeps it from taking larger ones.
+        threshold = seconds / size * 0.99
         return dates.format_timedelta(
-            at(instant) - self.now, add_direction=True, threshold=1.2, locale=self.locale
+            delta, granularity=unit, threshold=threshold, add_direction=True, locale=self.locale
         )
 
     def is_past(self, instant: str) -> bool:

@@ -40,9 +40,7 @@ class Shop:
         for topic, fields in events:
             value = {"event_id": f"e{self._offset}", "studio_id": studio, **fields}
             key = value["studio_id"].encode()
-            self.apply(
-                Record(topic, 0, self._offset, NOW_MS, key, json.dumps(value).encode())
-            )
+            self.apply(Record(topic, 0, self._offset, NOW_MS, key, json.dumps(value).encode()))
         self.settle()
         return self.emitted[before:]
 

@@ -9,6 +9,7 @@ from processor.console.problems import Refused
 from processor.console.requests import read_form, studio_seen, viewer_of
 from processor.console.site import Site
 from processor.console.whatif import Impact, impact
+from processor.console.words import Words
 from schemas.reasons import AssetType
 
 #: As many as one `asset-deleted` names (contract.md §2).
@@ -33,7 +34,7 @@ class ImpactPage:
             raise Refused(400, "asset_type is none of photo, product and package.")
         text = given.get("asset_ids", "")
         ids = list(dict.fromkeys(x for line in text.splitlines() if (x := line.strip())))
-        fault = self._fault(ids, studio_id, asked=bool(fields))
+        fault = _fault(words, ids, studio_id) if fields else ""
         found: Impact | None = None
         if ids and not fault and studio_id is not None:
             found = self.ask(studio_id, AssetType(kind), ids)
@@ -58,16 +59,15 @@ class ImpactPage:
             return None
         return impact(machine, studio_id, kind, ids, console.secured(studio_id))
 
-    def _fault(self, ids: list[str], studio_id: str | None, *, asked: bool) -> str:
-        """Give what is wrong with the form, in English: the page translates it."""
-        if not asked:
-            return ""
-        if studio_id is None:
-            return "Say which studio is meant."
-        if not ids:
-            return "Put at least one id into the field, one a line."
-        if len(ids) > IDS_MAX:
-            return "These are more than 10,000 ids. Ask in parts."
-        if any(len(x) > ID_MAX_CHARACTERS for x in ids):
-            return "An id is longer than 256 characters. Put each on a line of its own."
-        return ""
+
+def _fault(words: Words, ids: list[str], studio_id: str | None) -> str:
+    """Give what is wrong with the form; empty: nothing."""
+    if studio_id is None:
+        return words.gettext("Say which studio is meant.")
+    if not ids:
+        return words.gettext("Put at least one id into the field, one a line.")
+    if len(ids) > IDS_MAX:
+        return words.gettext("These are more than 10,000 ids. Ask in parts.")
+    if any(len(x) > ID_MAX_CHARACTERS for x in ids):
+        return words.gettext("An id is longer than 256 characters. Put each on a line of its own.")
+    return ""

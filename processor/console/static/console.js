@@ -22,7 +22,7 @@
   const distances = () => {
     for (const element of document.querySelectorAll("time[data-distance]")) {
       const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
-      const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size * 1.2) || STEPS[3];
+      const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size * 1.5) || STEPS[3];
       element.textContent = relative.format(Math.round(seconds / size), unit);
     }
   };
