@@ -118,9 +118,10 @@ class Index:
     def change(
         self, found: Iterable[tuple[str, Entry | None]]
     ) -> list[tuple[Entry | None, Entry | None]]:
-        """Take what orders have become, by order key; gives what differs as (before, after)."""
+        """Take what orders have become; gives what differs as (before, after)."""
         changes = []
-        for key, new in found:
+        # The last of several for the same order is what counts.
+        for key, new in dict(found).items():
             old = self.entries.get(key)
             if old == new:
                 continue

@@ -135,7 +135,7 @@ class Words:
         seconds = abs(delta.total_seconds())
         unit, size = next((x for x in _UNITS if seconds >= x[1] * _UNIT_FROM), _UNITS[-1])
         # Just below the number of units, the threshold keeps it from taking larger ones.
-        threshold = seconds / size * 0.99
+        threshold = max(seconds / size * 0.99, 1e-9)
         return dates.format_timedelta(
             delta, granularity=unit, threshold=threshold, add_direction=True, locale=self.locale
         )
