@@ -26,7 +26,9 @@ def check_template(template: str) -> None:
         raise ValueError(
             f"{{{unknown[0]}}} is not known; use {', '.join(f'{{{x}}}' for x in NAMES)}"
         )
-    if not _START.fullmatch(_BRACES.sub("x", template)) or not _START.match(template):
+    filled = _BRACES.sub("x", template)
+    # The host must be plain in the template itself: no id may choose it.
+    if not _START.fullmatch(filled) or not _START.match(template) or set("{}") & set(filled):
         raise ValueError(
             "expected https://HOST/PATH or /PATH, with names in braces in the path only"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
@@ -18,6 +19,7 @@ STATIC: Final = files("processor.console").joinpath("static")
 HTMX: Final = "vendor/htmx-2.0.11.min.js"
 
 
+@cache
 def environment() -> Environment:
     """Make the environment: everything is escaped, and a name that is not there is an error."""
     made = Environment(

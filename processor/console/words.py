@@ -7,6 +7,7 @@ read as it is: nothing has to be compiled.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -115,7 +116,9 @@ class Words:
         """Write an amount; how many minor units there are depends on the currency."""
         digits = numbers.get_currency_precision(currency)
         amount = Decimal(amount_minor).scaleb(-digits)
-        return numbers.format_currency(amount, currency, locale=self.locale)
+        text = numbers.format_currency(amount, currency, locale=self.locale)
+        # Where it has no sign of its own, its three letters would run into the digits.
+        return re.sub(rf"({currency})(?=\d)", "\\1\N{NO-BREAK SPACE}", text)
 
     def time(self, instant: str) -> str:
         """Write an instant of contract.md §5."""

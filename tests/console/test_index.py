@@ -126,7 +126,7 @@ def test_pages_are_what_sorting_everything_gives(
                 for cause, run in groupby(
                     wanted,
                     key=lambda x: (
-                        x.deadline_us if query.sort is Sort.DEADLINE else x.since_us,  # noqa: B023
+                        x.deadline_us if query.sort is Sort.DEADLINE else x.since_us,
                         x.cause or x.key,
                     ),
                 )

@@ -36,9 +36,9 @@ SHAPE = Shape(studios=1, orders=5, jumps=False)
 def shop_after(log: list[Record]) -> Shop:
     """Let a log happen."""
     shop = Shop()
-    for record in log:
+    for item in log:
         try:
-            shop.apply(record)
+            shop.apply(item)
         except Rejection:
             continue
     shop.settle()
