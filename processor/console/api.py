@@ -19,6 +19,7 @@ from processor.console.openapi import Operation, describe
 from processor.console.plan import Plan, plan
 from processor.console.problems import Refused
 from processor.console.query import (
+    CURSOR_PATTERN,
     PAGE_DEFAULT,
     PAGE_MAX,
     BadCursor,
@@ -54,7 +55,7 @@ class HaltsParameters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     search: SearchText = ""
     """Part of an order's id, whatever its case; or the whole id of a product, photo or package."""
     sort: Sort = Sort.NEWEST
-    cursor: Annotated[str, Meta(max_length=2048)] = ""
+    cursor: Annotated[str, Meta(pattern=CURSOR_PATTERN)] = ""
     """`next_cursor` of the page before."""
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +22,7 @@ from processor.console.api import Api, as_json, endpoint
 from processor.console.console import Console
 from processor.console.guard import Guard
 from processor.console.live import Live
+from processor.console.openapi import Operation
 from processor.console.pages.credit import CreditPage
 from processor.console.pages.halts import Halts
 from processor.console.pages.impact import ImpactPage
@@ -85,14 +86,7 @@ def create_app(
         Route("/readyz", readyz),
         Route("/api/v1/changes", ready(live.stream)),
         Route("/api/v1/openapi.json", api.description),
-        *(
-            Route(
-                x.path,
-                endpoint(x.answer) if x.path.endswith("/status") else ready(endpoint(x.answer)),
-                methods=[x.method],
-            )
-            for x in api.operations()
-        ),
+        *_api_routes(api.operations(), ready),
         Mount("/static", _Static(directory=str(STATIC))),
     ]
     templates = (settings.photo_thumbnail,)
@@ -109,6 +103,27 @@ def create_app(
     )
     application.state.live = live
     return application
+
+
+def _api_routes(
+    operations: list[Operation], ready: Callable[[Handler], Handler]
+) -> Iterator[Route]:
+    """Make one route of each path, whatever methods it has; only the status is told at any time."""
+    paths: dict[str, dict[str, Handler]] = {}
+    for x in operations:
+        answer = endpoint(x.answer)
+        known = paths.setdefault(x.path, {})
+        known[x.method] = answer if x.path.endswith("/status") else ready(answer)
+    for path, handlers in paths.items():
+        yield Route(path, _by_method(handlers), methods=list(handlers))
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    async def respond(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await handlers[method](request)
+
+    return respond
 
 
 class _Static(StaticFiles):

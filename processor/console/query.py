@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Annotated, Final
+from urllib.parse import quote, unquote
 
-import msgspec
 from msgspec import Meta, Struct
 
 from processor.console.entries import Entry
@@ -18,6 +17,10 @@ from schemas.reasons import PRECEDENCE, ReasonCode
 PAGE_MAX: Final = 200
 PAGE_DEFAULT: Final = 50
 SEARCH_MAX: Final = 256
+
+#: The last sort key of a page, its texts percent-encoded.
+CURSOR_PATTERN: Final = "^(-?[0-9]{1,18}![A-Za-z0-9._~%-]{0,1600}![A-Za-z0-9._~%/-]{1,6000})?$"
+_is_cursor: Final = re.compile(CURSOR_PATTERN).fullmatch
 
 SearchText = Annotated[str, Meta(max_length=SEARCH_MAX)]
 
@@ -121,15 +124,12 @@ def _matches(search: str, find: Finder) -> Callable[[Entry], bool]:
 
 
 def _cursor(key: SortKey) -> str:
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(key)).decode().rstrip("=")
+    at, cause, order_key = key
+    return f"{at}!{quote(cause, safe='')}!{order_key}"
 
 
 def _place(cursor: str) -> SortKey:
-    try:
-        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place: SortKey = msgspec.msgpack.decode(packed, type=SortKey)
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as fault:
-        raise BadCursor(
-            "The cursor is none that a page gave. Start again without a cursor."
-        ) from fault
-    return place
+    if not _is_cursor(cursor):
+        raise BadCursor("The cursor is none that a page gave. Start again without a cursor.")
+    at, cause, order_key = cursor.split("!")
+    return int(at), unquote(cause), order_key

@@ -59,10 +59,6 @@ def read_query(request: Request, kind: type[S], *, lists: tuple[str, ...] = ()) 
 
 def convert(found: dict[str, Any], kind: type[S]) -> S:
     """Turn texts into what they stand for."""
-    for name, value in found.items():
-        for text in value if isinstance(value, list) else [value]:
-            if _has_surrogates(text) or "\x00" in text:
-                raise Refused(400, f"{name}: it is not a text in UTF-8.")
     try:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as fault:
@@ -112,7 +108,3 @@ async def read_form(request: Request) -> dict[str, str]:
 
 def _plain(fault: Exception) -> str:
     return str(fault).replace("`", "").rstrip(".")
-
-
-def _has_surrogates(text: str) -> bool:
-    return not text.isascii() and any("\ud800" <= x <= "\udfff" for x in text)
