@@ -19,7 +19,7 @@ PAGE_DEFAULT: Final = 50
 SEARCH_MAX: Final = 256
 
 #: The last sort key of a page, its texts percent-encoded.
-CURSOR_PATTERN: Final = "^(-?[0-9]{1,18}![A-Za-z0-9._~%-]{0,1600}![A-Za-z0-9._~%/-]{1,6000})?$"
+CURSOR_PATTERN: Final = "^(-?[0-9]{1,19}![A-Za-z0-9._~%-]{0,1600}![A-Za-z0-9._~%/-]{1,6000})?$"
 _is_cursor: Final = re.compile(CURSOR_PATTERN).fullmatch
 
 SearchText = Annotated[str, Meta(max_length=SEARCH_MAX)]
