@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import uvicorn
@@ -40,9 +42,11 @@ async def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=_END_WITHIN_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.end)
     feeding = asyncio.create_task(feed(console, deployment))
-    feeding.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    feeding.add_done_callback(lambda _: server.end())
     say(f"The pages are at {address_of(listening)}")
     try:
         await server.serve([listening])
@@ -51,6 +55,19 @@ async def serve(
         if not feeding.done():
             feeding.cancel()
         await _outcome(feeding)
+
+
+class _Server(uvicorn.Server):
+    """Ends in good order: uvicorn itself would let the signal end the process once more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+    def end(self) -> None:
+        """Take no more requests, and end."""
+        self.should_exit = True
 
 
 async def _outcome(feeding: asyncio.Task[None]) -> None:
