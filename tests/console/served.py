@@ -20,10 +20,13 @@ Result = TypeVar("Result")
 class Served:
     """Serves in a thread of its own; `do` runs something where the application runs."""
 
-    def __init__(self, shop: Shop, access: Access | None = None, **settings: Any) -> None:
+    def __init__(
+        self, shop: Shop, access: Access | None = None, *, port: int = 0, **settings: Any
+    ) -> None:
         self.shop = shop
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(
             shop.app(access, **settings),
             log_level="warning",
@@ -35,7 +38,16 @@ class Served:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._server.serve([self._socket]))
+        self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        await self._server.serve([self._socket])
+        # As the end of a process does: live streams are cut off.
+        for connection in list(self._server.server_state.connections):
+            transport: Any = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -49,6 +61,7 @@ class Served:
     ) -> None:
         self._server.should_exit = True
         self._thread.join(10)
+        self._socket.close()
 
     def do(self, action: Callable[[], Result]) -> Result:
         """Run `action` in the event loop; gives what it gives."""
