@@ -118,7 +118,9 @@ def test_the_focus_stays_where_it_is_while_rows_come(open_page: Callable[..., Pa
         link.focus()
         service.do(
             lambda: service.shop.send(
-                placed("fresh-1", {"line_id": "1", "product_id": "print-9x13", "photo_ids": []}, at=11),
+                placed(
+                    "fresh-1", {"line_id": "1", "product_id": "print-9x13", "photo_ids": []}, at=11
+                ),
                 studio="studio-nord",
             )
         )
