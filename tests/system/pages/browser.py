@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tests.system.toolbox import program
+
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -29,9 +29,8 @@ PHONE = {"width": 360, "height": 780}
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Chromium with a profile of its own that is empty."""
-    assert CHROMIUM.exists(), f"{CHROMIUM} is not there. Install it: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=list(_FLAGS))
         try:
             yield browser
         finally:

@@ -13,7 +13,7 @@ from tests.console.served import Served
 from tests.contract.vocabulary import placed
 from tests.support.deployment import Deployment, order_placed, photo_deleted
 from tests.support.web import Web
-from tests.system.browser import faults
+from tests.system.pages.browser import faults
 
 APPEARS_WITHIN_SECONDS = 2.0
 

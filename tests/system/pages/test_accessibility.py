@@ -12,7 +12,7 @@ from processor.console.access import Tokens, Viewer
 from processor.console.console import Health
 from tests.console.scene import busy_shop, calm_shop, hostile_shop
 from tests.console.served import Served
-from tests.system.browser import DESKTOP, PHONE, faults
+from tests.system.pages.browser import DESKTOP, PHONE, faults
 
 TOKENS = Tokens([("t" * 30, Viewer("studio-7"))])
 LINKS = {
