@@ -64,7 +64,8 @@
   const show = () => {
     live.classList.toggle("paused", paused);
     live.classList.toggle("lost", !connected);
-    const changes = waiting ? ` · ${words.waiting.replace("{count}", waiting)}` : "";
+    const many = waiting === 1 ? words.waitingOne : words.waiting.replace("{count}", waiting);
+    const changes = waiting ? ` · ${many}` : "";
     text.textContent = !connected ? words.lost : paused ? words.paused + changes : words.live;
     pause.textContent = paused ? words.resume : words.pause;
   };

@@ -81,7 +81,7 @@ def test_the_page_can_be_paused(open_page: Callable[..., Page]) -> None:
                 studio="studio-nord",
             )
         )  # fmt: skip
-        expect(page.locator("#live-text")).to_have_text("Paused · 1 changes are waiting")
+        expect(page.locator("#live-text")).to_have_text("Paused · 1 change is waiting")
         assert page.locator("tr.halt").count() == count
         page.get_by_role("button", name="Go on").click()
         expect(page.locator("tr.halt").filter(has_text="fresh-1")).to_have_count(1)
