@@ -64,30 +64,36 @@ def test_it_outlives_a_broker_that_restarts(tmp_path: Path, topic_prefix: str) -
     """Meanwhile it says so and shows what it has; then it goes on."""
     with LocalKafka(data_dir=tmp_path / "kafka") as kafka:
         deployment = Deployment(kafka, topic_prefix, tmp_path)
-        made = deployment.run("topics", "create", "--partitions", "4", "--replication-factor", "1")
-        assert made.returncode == 0, made.stderr
-        worker = deployment.start("processor.cli", "worker")
-        deployment.send("order-placed", order_placed("o1", "p1"))
-        deployment.send("asset-deleted", photo_deleted("p1"))
-        deployment.read("order-halted", 1)
-        web = Web(deployment)
-        web.wait_until_ready()
-        kafka.kill()
-        within(15, lambda: not web.json("/api/v1/status")["connected"], web)
-        assert web.halted() == ["o1"]
-        assert "The connection to Kafka is lost" in web.client.get("/halts").text
-        kafka.start()
-        worker.terminate()
-        worker.wait(30)
-        deployment.start("processor.cli", "worker")
-        within(30, lambda: web.json("/api/v1/status")["connected"], web)
-        deployment.send("asset-restored", restored("p1"))
-        within(60, lambda: web.halted() == [], web)
-        assert web.end() == 0
-        for process in deployment.processes:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(20)
+        try:
+            _outlive(deployment, kafka)
+        finally:
+            for process in deployment.processes:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait(10)
+
+
+def _outlive(deployment: Deployment, kafka: LocalKafka) -> None:
+    made = deployment.run("topics", "create", "--partitions", "4", "--replication-factor", "1")
+    assert made.returncode == 0, made.stderr
+    worker = deployment.start("processor.cli", "worker")
+    deployment.send("order-placed", order_placed("o1", "p1"))
+    deployment.send("asset-deleted", photo_deleted("p1"))
+    deployment.read("order-halted", 1)
+    web = Web(deployment)
+    web.wait_until_ready()
+    kafka.kill()
+    within(15, lambda: not web.json("/api/v1/status")["connected"], web)
+    assert web.halted() == ["o1"]
+    assert "The connection to Kafka is lost" in web.client.get("/halts").text
+    kafka.start()
+    worker.terminate()
+    worker.wait(30)
+    deployment.start("processor.cli", "worker")
+    within(30, lambda: web.json("/api/v1/status")["connected"], web)
+    deployment.send("asset-restored", restored("p1"))
+    within(60, lambda: web.halted() == [], web)
+    assert web.end() == 0
 
 
 def test_without_topics_it_says_what_to_do(kafka: LocalKafka) -> None:

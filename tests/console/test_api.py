@@ -22,7 +22,7 @@ SCHEMA = openapi.from_asgi("/api/v1/openapi.json", SHOP.app(TOKENS), headers=bea
 
 @SCHEMA.parametrize()
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
-def test_the_api_keeps_its_description(case: schemathesis.Case) -> None:
+def test_the_api_keeps_its_description(case: schemathesis.Case[Any]) -> None:
     """Lawful and unlawful requests: answers as described, refusals as described, no failure."""
     case.call_and_validate(headers=bearer(SEVEN))
 

@@ -19,7 +19,7 @@ STUDIOS = ("s1", "s/2")
 
 def entry(studio: str, order: str, **fields: Any) -> Entry:
     """Make one."""
-    given = {
+    given: dict[str, Any] = {
         "since_us": 5,
         "placed_us": 1,
         "deadline_us": NO_DEADLINE,

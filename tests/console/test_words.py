@@ -17,7 +17,7 @@ from tests.console.shop import NOW
 @pytest.mark.parametrize("language", [x for x in LANGUAGES if x != "en"])
 def test_every_text_is_translated(language: str) -> None:
     path = files("processor.console").joinpath("locale", f"{language}.po")
-    with path.open("rb") as file:  # type: ignore[call-overload]
+    with path.open("rb") as file:
         translated = {m.id: m for m in read_po(file, locale=language) if m.id}
     wanted = {m.id for m in extract() if m.id}
     assert wanted - set(translated) == set(), "to be translated"

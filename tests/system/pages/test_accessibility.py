@@ -15,7 +15,7 @@ from tests.console.served import Served
 from tests.system.pages.browser import DESKTOP, PHONE, faults
 
 TOKENS = Tokens([("t" * 30, Viewer("studio-7"))])
-LINKS = {
+LINKS: dict[str, Any] = {
     "photo_link": "https://shop.example/photos/{photo_id}",
     "order_link": "https://shop.example/orders/{order_id}",
 }
