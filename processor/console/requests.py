@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ from processor.console.problems import Refused
 
 S = TypeVar("S", bound=Struct)
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 #: A form with so many fields is none of ours.
 _FIELDS_MAX = 20
 
@@ -60,9 +62,20 @@ def read_query(request: Request, kind: type[S], *, lists: tuple[str, ...] = ()) 
 def convert(found: dict[str, Any], kind: type[S]) -> S:
     """Turn texts into what they stand for."""
     try:
-        return msgspec.convert(found, kind, strict=False)
+        return _checked(msgspec.convert(found, kind, strict=False))
     except msgspec.ValidationError as fault:
         raise Refused(400, f"The parameters do not fit: {_plain(fault)}.") from None
+
+
+def _checked(given: S) -> S:
+    """Refuse ids with control characters: no id has one (contract.md §2), types do not say so."""
+    for name in given.__struct_fields__:
+        value = getattr(given, name)
+        if name.endswith(("_id", "_ids")) and value is not None:
+            for text in value if isinstance(value, list) else (value,):
+                if _CONTROL.search(text):
+                    raise Refused(400, f"{name}: an id holds a control character.")
+    return given
 
 
 async def read_body(request: Request) -> bytes:
@@ -86,7 +99,7 @@ async def read_json(request: Request, kind: type[S]) -> S:
     if media_type != "application/json":
         raise Refused(415, "Send the body as application/json.")
     try:
-        return msgspec.json.decode(await read_body(request), type=kind)
+        return _checked(msgspec.json.decode(await read_body(request), type=kind))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise Refused(400, f"The body does not fit: {_plain(fault)}.") from None
 

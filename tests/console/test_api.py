@@ -109,6 +109,9 @@ def test_the_plan_of_every_account(client: TestClient) -> None:
         ("/api/v1/halts?colour=red", 400, "colour"),
         ("/api/v1/halts?paid=true&paid=false", 400, "more than once"),
         ("/api/v1/halts?cursor=nonsense", 400, "cursor"),
+        ("/api/v1/order?studio_id=studio-7&order_id=%9B", 404, "No order"),
+        ("/api/v1/order?studio_id=studio-7&order_id=%00", 400, "control character"),
+        ("/api/v1/order?studio_id=studio-7&order_id=%C2%9B", 400, "control character"),
         ("/api/v1/nothing", 404, "Not Found"),
     ],
 )
