@@ -106,12 +106,12 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and hash
-	@$(COMPILE) --upgrade --extra local --group dev --output-file requirements/dev.txt
-	@$(COMPILE) --constraint requirements/dev.txt --extra local --group system --output-file requirements/system.txt
-	@$(COMPILE) --constraint requirements/dev.txt --extra local --group test --output-file requirements/test.txt
-	@$(COMPILE) --constraint requirements/dev.txt --extra local --group observability --output-file requirements/observability.txt
-	@$(COMPILE) --constraint requirements/dev.txt --extra local --group compile --output-file requirements/compile.txt
-	@$(COMPILE) --constraint requirements/dev.txt --extra local --group build --output-file requirements/local.txt
+	@$(COMPILE) --upgrade --extra local --extra web --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group system --output-file requirements/system.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group test --output-file requirements/test.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group observability --output-file requirements/observability.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group compile --output-file requirements/compile.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --output-file requirements/run.txt
 	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi
 

@@ -110,6 +110,12 @@ class Replica:
             # Never to hold up the loop while a lot is coming.
             await asyncio.sleep(0)
 
+    async def behind(self) -> int:
+        """Tell how many offsets are committed and not read yet; waits for a broker that is away."""
+        await self._assign()
+        ends = await self._consumer.end_offsets(list(self._next))
+        return sum([max(0, ends[tp] - await self._consumer.position(tp)) for tp in ends])
+
     async def _assign(self) -> None:
         if not self._assigned:
             self._assigned = True

@@ -130,6 +130,7 @@ def test_the_demo_ends_by_itself_with_a_summary(demo: subprocess.Popen[str]) -> 
     assert demo.returncode == 0, output
     assert re.search(r"halted studio-\d+ / \d+: ", output)
     assert "Halts opened: " in output
+    assert re.search(r"The pages are at http://127\.0\.0\.1:\d+/", output)
     servers = re.search(r"ready at (127\.0\.0\.1:\d+)", output)
     assert servers, output
     assert not processes_with(servers[1])

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "kafka": "Run a local Apache Kafka, until SIGTERM or Ctrl-C.",
     "simulate": "Make the events of seeded, realistic shops.",
     "replay": "Apply recorded events without a broker and write the halts.",
+    "web": "Show who is halted and why on pages and as JSON; ask before a deletion.",
     "demo": "Show it all at once: a Kafka, two workers, shops, and the halts, live.",
 }
 

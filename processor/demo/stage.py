@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from processor import topicadmin
 from processor.config import ENV_PREFIX, load
 from processor.kafkajars import FIRST_TIME
-from processor.localkafka import LocalKafka
+from processor.localkafka import LocalKafka, free_port
 from processor.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ class Stage:
         self._kafka = LocalKafka()
         self._workers: list[_Process] = []
         self._shops: _Process | None = None
+        self._pages: _Process | None = None
         self.group_id = ""
+        self.pages_address = ""
+        """Where the pages are; empty where the extra `web` is not installed."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -97,6 +101,16 @@ class Stage:
             *("--studios", str(plan.studios), "--in-flight", str(orders_in_flight)),
             *("--trouble", str(plan.trouble)),
         )
+        self._start_pages()
+
+    def _start_pages(self) -> None:
+        if importlib.util.find_spec("starlette") is None:
+            self._say("Without the pages: pip install 'orderhalt[web]'")
+            return
+        port = free_port()
+        self._pages = self._run("pages", "web", "--port", str(port))
+        self.pages_address = f"http://127.0.0.1:{port}/"
+        self._say(f"The pages are at {self.pages_address}")
 
     def _run(self, name: str, *arguments: str) -> _Process:
         servers = ("--bootstrap-servers", self.bootstrap_servers)
@@ -105,7 +119,8 @@ class Stage:
     def describe(self) -> str:
         """Name the processes, for whoever wants to kill one."""
         workers = ", ".join(f"{worker.name} {worker.pid}" for worker in self._workers)
-        return f"Kafka {self.bootstrap_servers} ({self._kafka.pid})   {workers}"
+        pages = f"{self.pages_address}   " if self.pages_address else ""
+        return f"{pages}Kafka {self.bootstrap_servers} ({self._kafka.pid})   {workers}"
 
     def look_after(self) -> None:
         """Start a worker again that has ended, as a supervisor does; raises StageError otherwise.
@@ -118,15 +133,19 @@ class Stage:
             raise StageError(f"The shops have ended:\n{self._shops.log_tail()}")
         for worker in self._workers:
             worker.restart_if_ended(self._say)
+        if self._pages is not None:
+            self._pages.restart_if_ended(self._say)
 
     def end(self) -> None:
         """End every process: the shops, then the workers in good order, then Kafka."""
-        processes = [*([self._shops] if self._shops else []), *self._workers]
+        others = [x for x in (self._pages, self._shops) if x is not None]
+        processes = [*others, *self._workers]
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait()
-        self._shops, self._workers = None, []
+        self._pages = self._shops = None
+        self._workers = []
         self._kafka.stop()
 
 

@@ -1,0 +1,200 @@
+"""Manual Revision: the halted orders, and the same as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from processor.console.access import Viewer
+from processor.console.entries import Entry
+from processor.console.index import Sort
+from processor.console.problems import Refused
+from processor.console.query import BadCursor, Page, Query, SearchText, find_page
+from processor.console.requests import convert, studio_seen, viewer_of
+from processor.console.site import Site
+from processor.console.templating import address
+from processor.console.views import HaltView, Viewing, listed
+from processor.console.words import Words
+from schemas.instants import format_instant
+from schemas.reasons import PRECEDENCE, ReasonCode
+
+_CSV_PAGE: Final = 200
+#: A spreadsheet takes a text that begins with one of these for a formula.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """What the address of the list says; empty means any."""
+
+    studio_id: str = ""
+    reason: ReasonCode | None = None
+    paid: bool | None = None
+    q: SearchText = ""
+    cause: str = ""
+    sort: Sort = Sort.NEWEST
+    cursor: str = ""
+
+    def query(self, viewer: Viewer) -> Query:
+        """Turn it into a query for what the viewer may see."""
+        return Query(
+            studio_id=studio_seen(viewer, self.studio_id),
+            reason=self.reason,
+            paid=self.paid,
+            search=self.q,
+            cause=self.cause,
+            sort=self.sort,
+            cursor=self.cursor,
+            grouped=True,
+        )
+
+    def address(self, path: str = "/halts", **changes: Any) -> str:
+        """Give the address of this list with something else in it, from its first page."""
+        shown = msgspec.structs.asdict(self) | {"cursor": ""} | changes
+        if shown["sort"] == Sort.NEWEST:
+            shown["sort"] = ""
+        return address(path, **shown)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything but order and place was asked for."""
+        return bool(self.reason or self.q or self.cause or self.paid is not None)
+
+
+def read_shown(request: Request) -> Shown:
+    """Read the address; a form sends empty fields for what was not chosen."""
+    given = {n: v for n, v in request.query_params.items() if v and n != "lang"}
+    return convert(given, Shown)
+
+
+class Halts:
+    """The list."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def page(self, request: Request) -> Response:
+        """Show a page of it; only the results where htmx asks for them."""
+        site, words = self._site, self._site.words(request)
+        shown, viewer = read_shown(request), viewer_of(request)
+        query = shown.query(viewer)
+        index = site.console.index
+        found = self._find(query)
+        fragment = "HX-Request" in request.headers and "HX-Boosted" not in request.headers
+        return site.page(
+            request,
+            "_results.html" if fragment else "halts.html",
+            words,
+            shown=shown,
+            query=query,
+            page=found,
+            rows=[
+                row
+                for item in found.items
+                if (row := self._row(words, shown, item.entry, item.count)) is not None
+            ],
+            total=index.total(query.studio_id),
+            reasons=[
+                (code, words.catalogue.reason(code).title.to(words.language), count)
+                for number, code in enumerate(PRECEDENCE)
+                if (count := index.count(query.studio_id, number)) or code == shown.reason
+            ],
+            sorts=list(Sort),
+        )
+
+    def _find(self, query: Query) -> Page:
+        try:
+            return find_page(
+                self._site.console.index,
+                query,
+                lambda asset: self._site.console.users_of(query.studio_id, asset),
+            )
+        except BadCursor as fault:
+            raise Refused(400, str(fault)) from None
+
+    def _row(self, words: Words, shown: Shown, entry: Entry, count: int) -> HaltView | None:
+        answer = self._site.console.inquire(entry.studio_id, entry.order_id)
+        if answer is None or answer.order is None:
+            return None
+        group = None
+        if count > 1:
+            group = shown.address(studio_id=entry.studio_id, cause=entry.cause)
+        viewing = self._site.viewing(words)
+        return viewing.halt(answer, format_instant(entry.since_us), count, group)
+
+    async def file(self, request: Request) -> Response:
+        """Give all of it, as filtered, in comma separated values."""
+        viewer = viewer_of(request)
+        query = read_shown(request).query(viewer)
+        query = msgspec.structs.replace(query, grouped=False, limit=_CSV_PAGE, cursor="")
+        words = self._site.words(request)
+        return StreamingResponse(
+            self._lines(query, words),
+            media_type="text/csv; charset=utf-8; header=present",
+            headers={"Content-Disposition": 'attachment; filename="halted-orders.csv"'},
+        )
+
+    async def _lines(self, query: Query, words: Words) -> AsyncIterator[bytes]:
+        viewing = self._site.viewing(words)
+        # A byte-order mark: without one, spreadsheets take it for another encoding than UTF-8.
+        yield b"\xef\xbb\xbf" + _line(_COLUMNS)
+        while True:
+            page = self._find(query)
+            rows = [self._cells(viewing, item.entry) for item in page.items]
+            yield b"".join([_line(cells) for cells in rows if cells])
+            if page.next_cursor is None:
+                return
+            query = msgspec.structs.replace(query, cursor=page.next_cursor)
+            await asyncio.sleep(0)
+
+    def _cells(self, viewing: Viewing, entry: Entry) -> list[str] | None:
+        answer = self._site.console.inquire(entry.studio_id, entry.order_id)
+        if answer is None or answer.order is None:
+            return None
+        since = format_instant(entry.since_us)
+        reasons = viewing.halt(answer, since).reasons
+        cost = answer.order.production_cost
+        first = reasons[0] if reasons else None
+        return [
+            entry.studio_id,
+            entry.order_id,
+            since,
+            answer.order.placed_at,
+            "yes" if entry.paid else "no",
+            str(cost.amount_minor),
+            cost.currency,
+            " ".join(x.code for x in reasons),
+            listed(first.things) if first else "",
+            str(first.thing_count if first else 0),
+            (first.restorable_until if first else None) or "",
+            first.solution if first else "",
+        ]
+
+
+_COLUMNS: Final = [
+    "studio_id",
+    "order_id",
+    "halted_since",
+    "placed_at",
+    "paid",
+    "production_cost_minor",
+    "currency",
+    "reasons",
+    "first_subjects",
+    "subject_count",
+    "restorable_until",
+    "solution",
+]
+
+
+def _line(cells: list[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerow([f"'{x}" if x.startswith(_FORMULA_STARTS) else x for x in cells])
+    return out.getvalue().encode()
