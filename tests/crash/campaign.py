@@ -181,7 +181,11 @@ class Campaign:
 
         def cause() -> None:
             for name in points:
-                fleet.wait(lambda name=name: fleet.owned(name) is not None, f"{name}")  # type: ignore[misc]
+                # Or a rebalance that others have begun has come first, and it is there already.
+                fleet.wait(
+                    lambda name=name: fleet.owned(name) is not None or not fleet.running(name),  # type: ignore[misc]
+                    f"{name} to be at work",
+                )
             fleet.start("guest", static=False)
 
         def action() -> None:
