@@ -71,7 +71,7 @@ class Table:
 
 
 def apply(table: Table, key: bytes, value: bytes | None) -> None:
-    """Take one record of order-halted; taking it again changes nothing."""
+    """Take one record of order-halted; taking records again in order changes nothing."""
     order = key.decode()
     if value is None:
         table.delete(order)
@@ -109,7 +109,7 @@ def main() -> None:
         {
             "bootstrap.servers": options.bootstrap_servers,
             "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "error",  # a position that is gone: start over, see the page
             "group.id": "unused",  # the table keeps the positions
             "enable.auto.commit": False,
         }
