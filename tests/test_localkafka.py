@@ -70,7 +70,9 @@ def read_one(kafka: LocalKafka, topic: str) -> bytes | None:
     )
     try:
         consumer.subscribe([topic])
-        record = consumer.poll(20)
+        # A broker that was killed is let in again when its old session has ended, and its
+        # coordinators have read their logs.
+        record = consumer.poll(90)
         return None if record is None else record.value()
     finally:
         consumer.close()

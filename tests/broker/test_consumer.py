@@ -229,14 +229,14 @@ def demanded(evidence: Evidence) -> tuple[Orders, int, int]:
 
 
 def once_compacted(fleet: Fleet, records: int) -> Evidence:
-    """Wait until the broker has taken a tenth of the records of order-halted; look then."""
+    """Wait until the broker has compacted order-halted, the segments that are closed; look then."""
     found = [fleet.view.gather()]
 
     def left() -> int:
         found[0] = fleet.view.gather()
         return sum(map(len, found[0].halted.values()))
 
-    wait_until(lambda: left() < records * 0.9, 60, lambda: f"{left()} of {records} are left", 1.0)
+    wait_until(lambda: left() < records, 120, lambda: f"{left()} of {records} are left", 1.0)
     return found[0]
 
 

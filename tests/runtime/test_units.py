@@ -20,7 +20,7 @@ from processor.runtime.positions import Found, starting_offsets
 from processor.runtime.rejecting import rejected_record
 from processor.runtime.tables import ShardStore
 from processor.runtime.transaction import journal_record, positions_row
-from processor.runtime.window import Pace, Window, Work
+from processor.runtime.window import Pace, Told, Window, Work
 from schemas import private
 from schemas.errors import Rejection, RejectionCode, StateRefused
 from schemas.private import JournalRecord, PositionsRow, Run
@@ -190,7 +190,8 @@ def a_work(**changes: Any) -> Work:
         "offsets": {"a": 9},
         "checkpoint": b"c",
         "quarantine": [],
-        "records": 6,
+        "told": Told(),
+        "report": None,
     }
     return Work(**{**values, **changes})
 
