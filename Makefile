@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PYTEST = $(BIN)/python -m pytest --ignore tests/system
 
 # Hash-checked, and the project itself built without asking anybody for its build tools.
 INSTALL := -m pip install --quiet --disable-pip-version-check
@@ -22,11 +23,16 @@ help: ## Show this help
 demo: $(VENV)/.local ## Start a real Kafka, two workers and simulated shops; show halts live (Ctrl-C ends all)
 	@$(BIN)/orderhalt demo $(ARGS)
 
+# Those with a broker one after the other: what they start and kill wants the cores for itself. ARGS
+# may leave nothing of one half (pytest ends with 5), but not of both.
 test: $(VENV)/.test ## Run all tests, those on a real Kafka included (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest --ignore tests/system $(ARGS)
+	@$(PYTEST) -m "not broker" --numprocesses auto $(ARGS); alone=$$?; \
+	$(PYTEST) -m broker $(ARGS); together=$$?; \
+	[ $$alone -eq 5 ] && alone=$$together; [ $$together -eq 5 ] && together=$$alone; \
+	exit $$((alone ? alone : together))
 
 test-fast: $(VENV)/.test ## Run the tests that need no Kafka
-	@$(BIN)/python -m pytest --ignore tests/system -m "not broker and not slow" $(ARGS)
+	@$(PYTEST) -m "not broker and not slow" --numprocesses auto $(ARGS)
 
 test-system: $(VENV)/.system .debian/.prometheus ## Try what strangers use (kcat, Java, JavaScript, promtool); installs it
 	@$(BIN)/python -m tests.system.toolbox
@@ -56,7 +62,8 @@ test-compiled: compiled ## Run the tests of rules and codec on the compiled rule
 	@rm -rf build/compiled && mkdir -p build/compiled && cp -r tests pyproject.toml build/compiled/
 	@cd build/compiled && ../../$(VENV)-compiled/bin/python -c 'import sys; from processor.rules import shard; \
 		sys.exit(shard.__file__.endswith(".py") and "The rules in the wheel are not compiled.")'
-	@cd build/compiled && ../../$(VENV)-compiled/bin/python -m pytest $(RULES_TESTS) -m "rules and not pure" $(ARGS)
+	@cd build/compiled && ../../$(VENV)-compiled/bin/python -m pytest $(RULES_TESTS) -m "rules and not pure" \
+		--numprocesses auto $(ARGS)
 
 bench: compiled ## Measure the compiled rules alone, and one worker on one core (ARGS go to the latter)
 	@rm -rf build/bench && mkdir -p build/bench && cp -r tests bench build/bench/
@@ -67,7 +74,8 @@ test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec 
 
 test-rules-%: ## Run them on one Python, for example test-rules-3.12
 	@if python=$$(.ci/find-python $*); then \
-		$(MAKE) --no-print-directory VENV=$(VENV)-$* PYTHON="$$python" ARGS="-m rules $(ARGS)" test; \
+		$(MAKE) --no-print-directory VENV=$(VENV)-$* PYTHON="$$python" $(VENV)-$*/.test && \
+		$(VENV)-$*/bin/python -m pytest --ignore tests/system -m rules $(ARGS); \
 	else \
 		echo "test-rules-$*: NOT RUN, there is no Python $* on this machine"; \
 	fi

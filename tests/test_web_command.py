@@ -60,6 +60,7 @@ def test_it_follows_what_the_workers_commit(deployment: Deployment) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.broker
 def test_it_outlives_a_broker_that_restarts(tmp_path: Path, topic_prefix: str) -> None:
     """Meanwhile it says so and shows what it has; then it goes on."""
     with LocalKafka(data_dir=tmp_path / "kafka") as kafka:
