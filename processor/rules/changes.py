@@ -6,7 +6,7 @@ when they are drained, so nothing can change under the transaction that carries 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from processor.rules.order import OrderState
@@ -20,7 +20,7 @@ from processor.rules.rows import (
     encode,
 )
 from processor.rules.studio import Studio
-from schemas.partitioning import join_key
+from schemas.partitioning import quote_id
 
 ChangedRow = tuple[str, bytes, bytes | None]
 """One record for a changelog: table, key, and value or None for a tombstone."""
@@ -93,31 +93,36 @@ class Changes:
         if self.report is not None:
             self.report.rows[ASSET_TABLES[table]] += count
 
-    def drain(self) -> Iterator[ChangedRow]:
-        """Give every changed row once, and forget that it changed. Take them all at once."""
-        report = self.report
+    def drain(self) -> list[ChangedRow]:
+        """Give every changed row once, and forget that it changed."""
+        rows: list[ChangedRow] = []
         for studio, order in self._orders:
-            order.dirty = False
-            kept = studio.orders.get(order.id)
-            if report is not None and (order.moved or kept is not order):
-                report.order(studio, order, kept is order)
-            if kept is None:
-                yield _ORDERS, _key(studio, order.id), None
-            elif kept is order:
-                yield _ORDERS, _key(studio, order.id), _encode_order(studio, order)
-            # Else it was dropped, and another of the same id came, which is noted as well.
+            self._drain_order(studio, order, rows)
         for studio, order_id, scope in self._transfers:
             # The whole order's transfer, where it came so late, has an empty package id.
-            key = _key(studio, order_id) + b"/" + join_key(scope or "").encode()
-            yield _ORDERS, key, _encode_transfer(studio, order_id, scope)
+            key = _key(studio, order_id) + b"/" + quote_id(scope or "").encode()
+            rows.append((_ORDERS, key, _encode_transfer(studio, order_id, scope)))
         for (studio, table), assets in self._marks.items():
-            yield from _drain_marks(studio, table, assets)
+            _drain_marks(studio, table, assets, rows)
         for studio, currency in self._balances:
             self.account_of(studio)
             account = studio.accounts.get(currency)
             balance = None if account is None else account.balance
-            yield _BALANCES, _key(studio, currency), None if balance is None else encode(balance)
+            value = None if balance is None else encode(balance)
+            rows.append((_BALANCES, _key(studio, currency), value))
         self.clear()
+        return rows
+
+    def _drain_order(self, studio: Studio, order: OrderState, rows: list[ChangedRow]) -> None:
+        order.dirty = False
+        kept = studio.orders.get(order.id)
+        if self.report is not None and (order.moved or kept is not order):
+            self.report.order(studio, order, kept is order)
+        if kept is None:
+            rows.append((_ORDERS, _key(studio, order.id), None))
+        elif kept is order:
+            rows.append((_ORDERS, _key(studio, order.id), _encode_order(studio, order)))
+        # Else it was dropped, and another of the same id came, which is noted as well.
 
     def clear(self) -> None:
         """Forget what changed."""
@@ -131,13 +136,13 @@ class Changes:
 
 
 def _key(studio: Studio, item: str) -> bytes:
-    return (studio.key_prefix + join_key(item)).encode()
+    return (studio.key_prefix + quote_id(item)).encode()
 
 
 def _encode_order(studio: Studio, order: OrderState) -> bytes:
     if len(order.transfers) > INLINE_TRANSFERS:
-        return encode(order.row(order.transfers[:INLINE_TRANSFERS]))
-    value = encode(order.row())
+        return encode(order.fields(order.transfers[:INLINE_TRANSFERS]))
+    value = encode(order.fields(order.transfers))
     studio.pack(order, value)
     return value
 
@@ -150,7 +155,7 @@ def _encode_transfer(studio: Studio, order_id: str, scope: str | None) -> bytes 
     return None
 
 
-def _drain_marks(studio: Studio, table: int, assets: Iterable[str]) -> Iterator[ChangedRow]:
+def _drain_marks(studio: Studio, table: int, assets: Iterable[str], rows: list[ChangedRow]) -> None:
     name, marks = ASSET_TABLES[table], studio.marks[table]
     # The assets of one event share their mark, which is then encoded once.
     last: Mark | None = None
@@ -159,4 +164,4 @@ def _drain_marks(studio: Studio, table: int, assets: Iterable[str]) -> Iterator[
         mark = marks.get(asset)
         if mark is None or mark is not last:
             last, encoded = mark, None if mark is None else encode(mark)
-        yield name, _key(studio, asset), encoded
+        rows.append((name, _key(studio, asset), encoded))

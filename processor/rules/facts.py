@@ -6,6 +6,8 @@ merge gives the new fact, or None where the kept one stands.
 
 from __future__ import annotations
 
+from msgspec.structs import astuple
+
 from processor.rules.rows import (
     FAILED,
     FORMAT,
@@ -38,7 +40,8 @@ def merge_placed(kept: Placed | None, event: events.OrderPlaced) -> Placed | Non
         event.occurred_at,
         event.event_id,
         event.placed_at,
-        tuple([Line(x.line_id, x.product_id, x.photo_ids, x.package_id) for x in event.lines]),
+        # Both have the same fields, and one by one they take three times as long.
+        tuple([Line(*astuple(line)) for line in event.lines]),
         cost.amount_minor,
         cost.currency,
         event.paid,

@@ -111,7 +111,7 @@ class Forgetting:
 
     def let_go(self, studio: Studio, order: OrderState) -> bool:
         """Hold an order no longer, because an event named it; tell whether it was held."""
-        account = studio.accounts.get(order.placed.currency) if order.placed is not None else None
+        account = studio.accounts.get(order.currency)
         if account is None or order.id not in account.held:
             return False
         account.held.remove(order.id)
@@ -218,11 +218,9 @@ class Forgetting:
 
 def _hold(studio: Studio, order: OrderState) -> bool:
     """Hold a secured order while its cost still counts; tell whether it does."""
-    placed = order.placed
-    assert placed is not None
-    if not placed.cost_minor or placed.currency in order.settled:
+    if not order.cost:
         return False
-    account = studio.accounts[placed.currency]
+    account = studio.accounts[order.currency]
     if not account.counts(closing(order)):
         return False
     account.held.add(order.id)

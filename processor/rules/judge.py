@@ -78,15 +78,20 @@ def phase_of(order: Facts) -> Phase:
 
 def standing_of(order: Facts) -> tuple[Phase, tuple[Line, ...]]:
     """Tell where the order is, and which of its lines are not secured while it is in flight."""
-    placed = order.placed
+    return standing_by(order.placed, order.standing, order.transfers)
+
+
+def standing_by(
+    placed: Placed | None, standing: Standing | None, transfers: tuple[Transfer, ...]
+) -> tuple[Phase, tuple[Line, ...]]:
+    """Tell the same from the facts one by one, which compiled code passes on faster."""
     if placed is None:
         return UNPLACED, ()
-    standing = order.standing
     if standing is not None and standing.cancelled:
         return CANCELLED, ()
-    if not order.transfers:
+    if not transfers:
         return IN_FLIGHT, placed.lines
-    lines = unsecured_lines(placed, order.transfers)
+    lines = unsecured_lines(placed, transfers)
     return (IN_FLIGHT, lines) if lines else (SECURED, ())
 
 
@@ -112,12 +117,17 @@ def closing(order: Facts) -> int:
     That is the latest, over its lines, of the earliest success that secures the line.
     """
     assert order.placed is not None
-    if len(order.transfers) == 1:
-        return order.transfers[0].occurred_at
-    successes = {x.package_id: x.occurred_at for x in order.transfers if x.status == SUCCEEDED}
+    return closing_by(order.placed, order.transfers)
+
+
+def closing_by(placed: Placed, transfers: tuple[Transfer, ...]) -> int:
+    """Give the same from the facts one by one."""
+    if len(transfers) == 1:
+        return transfers[0].occurred_at
+    successes = {x.package_id: x.occurred_at for x in transfers if x.status == SUCCEEDED}
     never = 1 << 63
     whole = successes.pop(None, never)
-    latest = max(min(whole, successes.get(x.package_id or "", never)) for x in order.placed.lines)
+    latest = max([min(whole, successes.get(x.package_id or "", never)) for x in placed.lines])
     assert latest != never, "the order is secured"
     return latest
 

@@ -109,7 +109,7 @@ class Machine:
 
     def drain(self) -> list[ChangedRow]:
         """Give the changed rows with their bytes, each once."""
-        return list(self.shard.changes.drain())
+        return self.shard.changes.drain()
 
     def forget_changes(self) -> None:
         """Drop the changed rows, where nobody keeps them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from processor.rules.judge import UNPLACED, Phase, standing_of
+from processor.rules.judge import SECURED, UNPLACED, Phase, standing_by
 from processor.rules.rows import (
     FORMAT,
     Halt,
@@ -26,11 +26,25 @@ if TYPE_CHECKING:
 
 _NEVER: Final = -(1 << 62)
 
+Fields = tuple[
+    int,
+    int,
+    Placed | None,
+    Standing | None,
+    tuple[Transfer, ...],
+    tuple[str, ...],
+    Halt | None,
+    int | None,
+]
+"""Those of `rows.Order`, in its order."""
+
 
 class OrderState:
     """All that is known of one order; the fields of `rows.Order` have the same names and meaning."""
 
     __slots__ = (
+        "cost",
+        "currency",
         "dirty",
         "forgotten_ms",
         "halt",
@@ -62,6 +76,10 @@ class OrderState:
         """As of the last `stand`."""
         self.lines: tuple[Line, ...] = ()
         """Those not secured, while it is in flight; as of the last `stand`."""
+        self.currency = ""
+        """Of its cost; as of the last `stand`."""
+        self.cost = 0
+        """What the credit check counts, in minor units; as of the last `stand`."""
         self.dirty = False
         """Whether the change is noted already: a row is written once a commit."""
         self.moved = False
@@ -94,20 +112,35 @@ class OrderState:
 
     def row(self, transfers: tuple[Transfer, ...] | None = None) -> Order:
         """Give the row as of now; `transfers`: those that are to stand in it."""
-        return Order(
+        return Order(*self.fields(self.transfers if transfers is None else transfers))
+
+    def fields(self, transfers: tuple[Transfer, ...]) -> Fields:
+        """Give the fields of the row: a struct is array-like, so they have the same bytes."""
+        return (
             FORMAT,
             self.touched_ms,
             self.placed,
             self.standing,
-            self.transfers if transfers is None else transfers,
+            transfers,
             self.settled,
             self.halt,
             self.forgotten_ms,
         )
 
     def stand(self) -> None:
-        """Find its phase and its unsecured lines anew, after its facts have changed."""
-        self.phase, self.lines = standing_of(self)
+        """Find its phase and what else follows from its facts anew, after they have changed."""
+        placed = self.placed
+        self.phase, self.lines = standing_by(placed, self.standing, self.transfers)
+        if placed is None:
+            self.currency, self.cost = "", 0
+        else:
+            self.currency = placed.currency
+            self.cost = 0 if self.currency in self.settled else placed.cost_minor
+        self.moved = True
+
+    def close(self) -> None:
+        """Take note that its last line has been secured, when nothing else has changed."""
+        self.phase, self.lines = SECURED, ()
         self.moved = True
 
     def forget(self, now_ms: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import blake2b, sha1
-from typing import NamedTuple
 from uuid import NAMESPACE_URL
 
 from msgspec import UNSET
@@ -26,7 +25,7 @@ from schemas.halted import (
     emission,
 )
 from schemas.instants import format_instant
-from schemas.partitioning import join_key
+from schemas.partitioning import quote_id
 from schemas.reasons import PRECEDENCE, AssetType, Change, Status, actions
 
 _NAMESPACE = NAMESPACE_URL.bytes
@@ -38,17 +37,28 @@ _ENDED_STATUS = {
 }
 
 
-class Cause(NamedTuple):
+class Cause:
     """Why orders are judged: an input event, or new rules where `topic` is None."""
 
-    occurred_at: int
-    event_id: str
-    """`rules:VERSION` for new rules."""
-    topic: str | None = None
-    """With its prefix."""
-    partition: int = -1
-    offset: int = -1
-    rules: int = -1
+    __slots__ = ("event_id", "occurred_at", "offset", "partition", "rules", "topic")
+
+    def __init__(
+        self,
+        occurred_at: int,
+        event_id: str,
+        topic: str | None = None,
+        partition: int = -1,
+        offset: int = -1,
+        rules: int = -1,
+    ) -> None:
+        self.occurred_at = occurred_at
+        self.event_id = event_id
+        """`rules:VERSION` for new rules."""
+        self.topic = topic
+        """With its prefix."""
+        self.partition = partition
+        self.offset = offset
+        self.rules = rules
 
     def reference(self) -> CausedBy:
         """Give what the record says of it."""
@@ -59,7 +69,7 @@ class Cause(NamedTuple):
 
 def order_key(studio_id: str, order_id: str) -> str:
     """Give the key of an order's records and row (contract.md §1)."""
-    return join_key(studio_id, order_id)
+    return f"{quote_id(studio_id)}/{quote_id(order_id)}"
 
 
 def compare_digest(placed: Placed, findings: tuple[Finding, ...]) -> bytes:

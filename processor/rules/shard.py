@@ -199,7 +199,7 @@ class Shard:
             if not lines:
                 studio.withdraw(order)
                 order.transfers = transfers
-                order.stand()
+                order.close()
                 studio.enter(order)
                 self.forgetting.watch_order(order.touched_ms, studio.id, order.id)
                 return (order,)
@@ -378,8 +378,11 @@ class Shard:
                     if order_id not in judged:
                         _judge(studio, _in_memory(studio, order_id), judged, flipped=True)
         emitted: list[Emission] = []
+        if not judged:
+            return emitted
         for order_id in sorted(judged) if len(judged) > 1 else judged:
-            said = self._say(studio, *judged[order_id], event, at)
+            order, findings = judged[order_id]
+            said = self._say(studio, order, findings, event, at)
             if said is not None:
                 emitted.append(said)
         return emitted
@@ -396,7 +399,7 @@ class Shard:
         placed = order.placed
         if placed is None:
             return None
-        account = studio.accounts.get(placed.currency)
+        account = studio.accounts.get(order.currency)
         if account is not None and order.id in account.short:
             findings = tuple(sorted((*findings, _CREDIT_FINDING)))
         cause = _cause(event, at)
@@ -448,8 +451,7 @@ def _judge(studio: Studio, order: OrderState, judged: Judged, *, flipped: bool =
     if not findings and order.halt is None and not flipped:
         return
     judged[order.id] = (order, findings)
-    assert order.placed is not None
-    account = studio.accounts.get(order.placed.currency)
+    account = studio.accounts.get(order.currency)
     if account is not None:
         account.set_missing(order.id, bool(findings) and findings[0].code <= PACKAGE)
 

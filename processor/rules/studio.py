@@ -7,7 +7,7 @@ change: live events, recovery, replay and read replicas keep them right in the s
 from __future__ import annotations
 
 from processor.rules.credit import Account
-from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing
+from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing_by
 from processor.rules.order import OrderState
 from processor.rules.queue import Turn
 from processor.rules.rows import INLINE_TRANSFERS, Line, Mark, Placed, Transfer
@@ -96,21 +96,18 @@ class Studio:
             placed = order.placed
             assert placed is not None
             self._unrefer(order.id, placed.lines)
-            account = self.accounts.get(placed.currency)
-            if account is not None:
-                account.dequeue(order.id)
-        elif order.phase is SECURED and _may_count(order):
+            if order.cost:
+                self.accounts[order.currency].dequeue(order.id)
+        elif order.phase is SECURED and order.cost:
             assert order.placed is not None
-            account = self.accounts[order.placed.currency]
-            account.remove_secured(closing(order), order.id, order.placed.cost_minor)
+            closed = closing_by(order.placed, order.transfers)
+            self.accounts[order.currency].remove_secured(closed, order.id, order.cost)
 
     def move_up(self, order: OrderState) -> None:
         """Let an order in flight go before those of which no transfer is known."""
-        placed = order.placed
-        assert placed is not None
-        account = self.accounts.get(placed.currency)
-        if account is not None:
-            account.move(order.id, _turn(order, placed))
+        if order.cost:
+            assert order.placed is not None
+            self.accounts[order.currency].move(order.id, _turn(order, order.placed))
 
     def pack(self, order: OrderState, value: bytes) -> None:
         """Keep a closed order as the bytes of its row: most are never looked at again."""
@@ -119,25 +116,23 @@ class Studio:
 
     def _enqueue(self, order: OrderState) -> None:
         """Let an order in flight take part in the credit check of its account."""
-        placed, halt = order.placed, order.halt
-        assert placed is not None
-        if not _may_count(order):
+        if not order.cost:
             return
-        codes = [code for code, _ in halt.reasons] if halt is not None else []
-        self.account(placed.currency).enqueue(
-            _turn(order, placed),
-            placed.cost_minor,
-            missing=bool(codes) and codes[0] <= PACKAGE,
-            short=CREDIT in codes,
-        )
+        assert order.placed is not None
+        turn, account = _turn(order, order.placed), self.account(order.currency)
+        if order.halt is None:
+            account.enqueue(turn, order.cost, missing=False, short=False)
+            return
+        codes = [code for code, _ in order.halt.reasons]
+        missing = bool(codes) and codes[0] <= PACKAGE
+        account.enqueue(turn, order.cost, missing=missing, short=CREDIT in codes)
 
     def _count(self, order: OrderState) -> None:
         """Let the cost of a secured order count."""
-        if _may_count(order):
-            placed = order.placed
-            assert placed is not None
-            account = self.account(placed.currency)
-            account.add_secured(closing(order), order.id, placed.cost_minor)
+        if order.cost:
+            assert order.placed is not None
+            closed = closing_by(order.placed, order.transfers)
+            self.account(order.currency).add_secured(closed, order.id, order.cost)
 
     # ---- which orders in flight refer to an asset
 
@@ -215,13 +210,6 @@ class Studio:
 
 def _turn(order: OrderState, placed: Placed) -> Turn:
     return (not order.transfers, placed.placed_at, order.id)
-
-
-def _may_count(order: OrderState) -> bool:
-    """Tell whether an order, in flight or secured, takes part in the credit check."""
-    placed = order.placed
-    assert placed is not None
-    return bool(placed.cost_minor) and placed.currency not in order.settled
 
 
 def _add_user(users: Users, asset: str, order_id: str) -> None:

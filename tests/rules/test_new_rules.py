@@ -12,7 +12,7 @@ import pytest
 from processor.rules import judge
 from processor.rules.judge import Finding, Phase
 from processor.rules.machine import Machine
-from processor.rules.rows import FORMAT, Checkpoint, Line, Order, Transfer
+from processor.rules.rows import FORMAT, Checkpoint, Line, Placed, Standing, Transfer
 from processor.rules.shard import RULES_VERSION
 from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
@@ -139,15 +139,17 @@ def test_new_rules_of_assets_pass_through_the_credit_check(monkeypatch: pytest.M
 
 
 def test_an_order_that_new_rules_close_is_not_left_halted(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = judge.standing_of
+    original = judge.standing_by
 
-    def closes_what_is_paid(order: Order) -> tuple[Phase, tuple[Line, ...]]:
-        paid = order.placed is not None and order.placed.paid
-        return (Phase.CANCELLED, ()) if paid else original(order)
+    def closes_what_is_paid(
+        placed: Placed | None, standing: Standing | None, transfers: tuple[Transfer, ...]
+    ) -> tuple[Phase, tuple[Line, ...]]:
+        paid = placed is not None and placed.paid
+        return (Phase.CANCELLED, ()) if paid else original(placed, standing, transfers)
 
     rows, checkpoint = written(*HALTED)
     patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "standing_of", closes_what_is_paid)
+    patch_everywhere(monkeypatch, "standing_by", closes_what_is_paid)
     values, _ = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
         ("b", "ended", "cancelled")
