@@ -54,18 +54,13 @@ class Live:
                     number = hub.number
                     yield f"event: reset\nid: {hub.place}\ndata: {{}}\n\n".encode()
                     continue
-                parts = [
-                    b"event: changes\nid: %b\ndata: %b\n\n"
-                    % (hub.place_of(batch.number).encode(), data)
-                    for batch in batches
-                    if (data := batch.encoded(studio_id)) is not None
-                ]
                 if batches:
                     number = batches[-1].number
-                if parts:
-                    yield b"".join(parts)
+                if news := b"".join([batch.event(studio_id) for batch in batches]):
+                    yield news
                 try:
-                    await asyncio.wait_for(hub.wait(number), _SILENCE_MAX_SECONDS)
+                    async with asyncio.timeout(_SILENCE_MAX_SECONDS):
+                        await hub.wait(number)
                 except TimeoutError:
                     yield self._state()
         finally:
