@@ -63,6 +63,8 @@ class Batch:
 
     def event(self, studio_id: str | None) -> bytes:
         """Give the server-sent event of what a watcher sees, made once for all; empty: nothing."""
+        if studio_id not in self._totals:
+            return b""
         event = self._events.get(studio_id)
         if event is None:
             event = self._events[studio_id] = self._event(studio_id)
@@ -70,8 +72,6 @@ class Batch:
 
     def _event(self, studio_id: str | None) -> bytes:
         seen = [x for x in self.changes if studio_id is None or x.studio_id == studio_id]
-        if not seen:
-            return b""
         data = msgspec.json.encode(Changes(self._totals[studio_id], seen))
         return b"event: changes\nid: %b\ndata: %b\n\n" % (self.place.encode(), data)
 

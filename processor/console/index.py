@@ -236,8 +236,8 @@ class Index:
         return SortedList([key for key in keys if key[2] in named])
 
     def broken_by(self, studio_id: str, cause: str) -> list[Entry]:
-        """Give the orders whose primary reason one deletion gave, by order key."""
-        return [self.entries[key] for key in sorted(self._causes.get((studio_id, cause), ()))]
+        """Give the orders whose primary reason one deletion gave, in no order that means anything."""
+        return [self.entries[key] for key in self._causes.get((studio_id, cause), ())]
 
 
 def _discard(groups: dict, name: object, key: str) -> None:  # type: ignore[type-arg]

@@ -245,6 +245,28 @@ def test_a_browser_logs_in_and_out(client: TestClient) -> None:
     assert client.get("/halts").status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("sent_by", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303)]
+)
+def test_a_page_of_somebody_else_s_logs_nobody_in_or_out(
+    client: TestClient, sent_by: str, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": sent_by}
+    for path in ("/login", "/logout", "/zone"):
+        form = {"token": SEVEN, "zone": "UTC"}
+        answer = client.post(path, data=form, headers=bearer(SEVEN) | headers)
+        assert answer.status_code == status, path
+        assert ("set-cookie" in answer.headers) == (status == 303), path
+    # A link in somebody's mail still leads to a page.
+    assert client.get("/halts", headers=bearer(SEVEN) | headers).status_code == 200
+
+
+def test_a_list_whose_token_has_ended_goes_to_the_login_as_a_whole(client: TestClient) -> None:
+    answer = client.get("/halts?q=1", headers={"HX-Request": "true"})
+    assert answer.status_code == 401 and not answer.text
+    assert answer.headers["hx-redirect"] == "/login?next=%2Fhalts%3Fq%3D1"
+
+
 def test_cookies_are_secure_behind_tls(shop: Shop) -> None:
     client = shop.client(TOKENS, secure_cookies=True)
     assert "Secure" in client.post("/login", data={"token": SEVEN}).headers["set-cookie"]

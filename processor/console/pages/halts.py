@@ -20,6 +20,7 @@ from processor.console.problems import Refused
 from processor.console.query import (
     BadCursor,
     Finder,
+    Item,
     Page,
     Query,
     SearchText,
@@ -107,7 +108,7 @@ class Halts:
             rows=[
                 row
                 for item in found.items
-                if (row := self._row(words, shown, item.entry, item.count)) is not None
+                if (row := self._row(words, shown, query, item)) is not None
             ],
             total=index.total(query.studio_id),
             reasons=[
@@ -127,15 +128,22 @@ class Halts:
     def _users_of(self, query: Query) -> Finder:
         return lambda asset: self._site.console.users_of(query.studio_id, asset)
 
-    def _row(self, words: Words, shown: Shown, entry: Entry, count: int) -> HaltView | None:
+    def _row(self, words: Words, shown: Shown, query: Query, item: Item) -> HaltView | None:
+        entry = item.entry
         answer = self._site.console.inquire(entry.studio_id, entry.order_id)
         if answer is None or answer.order is None:
             return None
-        group = None
-        if count > 1:
-            group = shown.address(studio_id=entry.studio_id, cause=entry.cause)
-        viewing = self._site.viewing(words)
-        return viewing.halt(answer, format_instant(entry.since_us), count, group)
+        view = self._site.viewing(words).halt(answer, format_instant(entry.since_us))
+        if item.count == 1:
+            return view
+        broken = self._site.console.index.broken_by(entry.studio_id, entry.cause)
+        others = [x for x in broken if x.paid != entry.paid and query.scope.holds(x)]
+        return msgspec.structs.replace(
+            view,
+            count=item.count,
+            group_href=shown.address(studio_id=entry.studio_id, cause=entry.cause),
+            others_count=len(others),
+        )
 
     async def file(self, request: Request) -> Response:
         """Give all of it, as filtered, in comma separated values."""

@@ -43,16 +43,23 @@ def served() -> Iterator[Served]:
         yield service
 
 
-@pytest.fixture(scope="module", params=["calm", "loading", "disconnected", "hostile", "login"])
-def unusual(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Serve a state that the busy shop is not in; gives the address."""
-    name = request.param
+#: States of the whole service that the busy shop is not in.
+UNUSUAL = ("calm", "loading", "disconnected", "hostile", "login")
+
+
+def unusual_service(name: str) -> Served:
+    """Serve one of them."""
     shop = {"calm": calm_shop, "hostile": hostile_shop}.get(name, busy_shop)()
     if name == "loading":
         shop.console.health = Health(ready=False, connected=True, behind=1_234_567)
     if name == "disconnected":
         shop.console.health = Health(ready=True, connected=False, behind=0)
-    with Served(shop, TOKENS if name == "login" else None, **LINKS) as service:
+    return Served(shop, TOKENS if name == "login" else None, **LINKS)
+
+
+@pytest.fixture(scope="module", params=UNUSUAL)
+def unusual(request: pytest.FixtureRequest) -> Iterator[str]:
+    with unusual_service(request.param) as service:
         yield service.url + "/halts"
 
 
