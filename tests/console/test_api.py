@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import openapi
+from schemathesis.specs.openapi.checks import negative_data_rejection
 from starlette.testclient import TestClient
 
 from processor.console.access import Viewer
@@ -25,7 +26,10 @@ SCHEMA = openapi.from_asgi("/api/v1/openapi.json", SHOP.app(TOKENS), headers=bea
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_the_api_keeps_its_description(case: schemathesis.Case[Any]) -> None:
     """Lawful and unlawful requests: answers as described, refusals as described, no failure."""
-    case.call_and_validate(headers=bearer(SEVEN))
+    # What does not fit as a value may fit as the text that is sent of it: `true` is an id, and of an
+    # empty list nothing is sent at all. Refusals of parameters have their own tests below.
+    ambiguous = [negative_data_rejection] if case.method == "GET" else []
+    case.call_and_validate(headers=bearer(SEVEN), excluded_checks=ambiguous)
 
 
 @pytest.fixture
@@ -111,6 +115,21 @@ def test_the_plan_of_every_account(client: TestClient) -> None:
         ("/api/v1/halts?limit=201", 400, "limit"),
         ("/api/v1/halts?reason=nonsense", 400, "reason"),
         ("/api/v1/halts?colour=red", 400, "colour"),
+        ("/api/v1/halts?colour=", 400, "colour"),
+        ("/api/v1/halts?limit=x", 400, "limit"),
+        ("/api/v1/halts?paid=maybe", 400, "paid"),
+        ("/api/v1/halts?sort=x", 400, "sort"),
+        ("/api/v1/halts?search=" + "x" * 257, 400, "search"),
+        ("/api/v1/halts?studio_id=" + "x" * 129, 400, "studio_id"),
+        ("/api/v1/credit?studio_id=s&currency=eur", 400, "currency"),
+        ("/api/v1/credit?studio_id=s&from=1", 400, "from"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo", 400, "asset_id"),
+        ("/api/v1/impact?studio_id=s&asset_id=f1", 400, "asset_type"),
+        ("/api/v1/impact?studio_id=s&asset_type=x&asset_id=f1", 400, "asset_type"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo&asset_id=", 400, "asset_id"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo" + "&asset_id=f" * 51, 400, "asset_id"),
+        ("/api/v1/order?studio_id=s&order_id=" + "x" * 257, 400, "order_id"),
+        ("/api/v1/status?x=1", 400, "x"),
         ("/api/v1/halts?paid=true&paid=false", 400, "more than once"),
         ("/api/v1/halts?cursor=nonsense", 400, "cursor"),
         ("/api/v1/order?studio_id=studio-7&order_id=%9B", 404, "No order"),
