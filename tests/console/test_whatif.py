@@ -66,6 +66,7 @@ SQUEEZED = (
     (100, (60, 90, 20)),  # without the first, the second gets it, and nothing is left for the third
     (100, (60, 50)),  # without the first, the second gets it
     (60, (100, 60, 50)),  # 90 more fund the first and the third, and halt the second
+    (60, (100, 80)),  # 20 more free the second; 40 more fund the first, too
 )
 
 
@@ -163,6 +164,7 @@ def test_top_ups_free_the_orders_that_the_plan_says() -> None:
     @settings(max_examples=300)
     @given(LOGS, st.sampled_from(("EUR", "EUR", "USD")), st.integers(0, 19))
     @example(of_studio(squeezed(2)), "EUR", 0)
+    @example(of_studio([*squeezed(3), deleted("photo", PHOTOS[0], at=2)]), "EUR", 1)
     def check(log: list[Record], currency: str, number: int) -> None:
         shop = shop_after(log)
         said = plan(shop.replica, STUDIOS[0], currency)
