@@ -329,3 +329,24 @@ def test_the_api_gives_what_the_page_shows(client: TestClient) -> None:
     page = client.get("/halts.csv?studio_id=studio-7").text
     assert all(x["order_id"] in page for x in body["halts"])
     assert msgspec.json.decode(client.get("/readyz").content)["ready"]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "sort=placed", "q=a-20&paid=true", "studio_id=studio-7&cause=e23&sort=deadline"]
+)
+def test_a_file_has_what_the_list_has_in_its_order(client: TestClient, query: str) -> None:
+    """As filtered, each order by itself; what is sorted backwards comes backwards."""
+
+    def ids(address: str) -> list[str]:
+        text = client.get(address).text.removeprefix("\ufeff")
+        return [row["order_id"] for row in csv.DictReader(io.StringIO(text))]
+
+    found = ids(f"/halts.csv?{query}")
+    cause = "e23" if "cause" in query else ""
+    assert len(found) == {"": 17, "sort=placed": 17}.get(query, 12 if cause else 4)
+    if "sort" not in query:
+        assert ids(f"/halts.csv?{query}&sort=oldest") == found[::-1]
+    if "cause" not in query and "q=" not in query:
+        sort = query.partition("=")[2] or "newest"
+        body = client.get("/api/v1/halts", params={"sort": sort, "limit": "200"}).json()
+        assert found == [x["order_id"] for x in body["halts"]]
