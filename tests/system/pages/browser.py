@@ -21,7 +21,8 @@ _FLAGS = (
     "--disable-sync",
 )
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-#: The rules about colours.
+#: The rules about sizes, and those about colours.
+SIZES = ("target-size",)
 COLOURS = ("color-contrast", "link-in-text-block")
 
 DESKTOP = {"width": 1280, "height": 900}

@@ -12,7 +12,7 @@ from processor.console.access import Tokens, Viewer
 from processor.console.console import Health
 from tests.console.scene import busy_shop, calm_shop, hostile_shop
 from tests.console.served import Served
-from tests.system.pages.browser import COLOURS, DESKTOP, PHONE, faults
+from tests.system.pages.browser import COLOURS, DESKTOP, PHONE, SIZES, faults
 
 TOKENS = Tokens([("t" * 30, Viewer("studio-7"))])
 LINKS: dict[str, Any] = {
@@ -72,11 +72,12 @@ SCREENS: dict[str, dict[str, Any]] = {
 }
 
 
-#: What is looked for on each screen. The same elements are on all of them: dark and forced colours
-#: are other colours, and a dark phone is dark and narrow, which two others are already.
+#: What is looked for on each screen, () for everything. The same elements are on all of them: a
+#: narrow screen has other sizes, dark and forced colours are other colours, and a dark phone is dark
+#: and narrow, which two others are already.
 LOOKED_FOR: dict[str, tuple[str, ...] | None] = {
     "desktop": (),
-    "narrowest": (),
+    "narrowest": SIZES,
     "dark": COLOURS,
     "forced colours": COLOURS,
     "dark phone": None,
@@ -112,7 +113,7 @@ def test_what_is_not_right_is_found(open_page: Callable[..., Page], served: Serv
     for spoil, screen, fault in (
         (pale, "desktop", "color-contrast"),
         (pale.replace("#999", "#555"), "dark", "color-contrast"),
-        ("document.querySelector('#ids').labels[0].remove()", "narrowest", "label"),
+        ("document.querySelector('#ids').labels[0].remove()", "desktop", "label"),
         ("document.querySelector('h1').style.minWidth = '400px'", "narrowest", "px wide"),
         ("document.querySelector('h1').style.minWidth = '400px'", "dark phone", "px wide"),
     ):
@@ -131,6 +132,15 @@ def test_nothing_stands_in_the_way(
     page = open_page()
     page.goto(served.url + STATES[state])
     look_at(page, *LOOKED_FOR)
+
+
+@pytest.mark.parametrize("state", ["list of a studio", "halted order", "credit"])
+def test_tables_that_have_become_blocks_are_still_tables(
+    open_page: Callable[..., Page], served: Served, state: str
+) -> None:
+    page = open_page(**SCREENS["narrowest"])
+    page.goto(served.url + STATES[state])
+    assert faults(page) == []
 
 
 def test_nor_in_unusual_states(open_page: Callable[..., Page], unusual: str) -> None:
