@@ -4,8 +4,9 @@
 
 The rows of a deployment with so many halted orders and orders in flight are loaded into a console as
 its changelogs would be, in this process; the application answers on a real port, and another process
-asks. Then so many clients hold the live stream while halts come in at the given rate: each must get
-every one of them. Latencies are those that the asking process sees.
+asks, first every list once, as nobody has before. Then so many clients of another process hold the
+live stream while halts come in at the given rate: each must get every one of them. Latencies are
+those that the asking process sees; what the service takes of its core includes loading those halts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import asyncio
 import json
 import multiprocessing
 import resource
-import socket
 import statistics
 import sys
 import threading
@@ -30,11 +30,15 @@ from bench.machine import description
 from processor.console.access import Open
 from processor.console.app import create_app
 from processor.console.console import Console, Health
+from processor.console.feed import keep_settled
+from processor.console.index import Sort
+from processor.console.serve import listen
 from processor.console.settings import ConsoleSettings
 from processor.rules.machine import Machine
 from processor.rules.rows import FORMAT, Balance, Halt, Line, Mark, Order, Placed, encode
 from processor.runtime import garbage
 from schemas.partitioning import join_key
+from schemas.reasons import ReasonCode
 
 _ASKED_TIMES = 30
 _JOB_PHOTOS = 3_000
@@ -83,9 +87,7 @@ def _loaded(halted: int, in_flight: int) -> tuple[Console, dict[str, Any]]:
         machine.load(table, key, value)
     rows_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    for key in machine.keys("orders"):
-        console.note(0, "orders", key)
-    while console.settle():
+    for _ in console.fill():
         pass
     console.health = Health(ready=True, connected=True, behind=0)
     return console, {
@@ -130,7 +132,7 @@ class _Serving:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._socket = listen("127.0.0.1", 0)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             create_app(console, ConsoleSettings(), Open()),
@@ -173,12 +175,26 @@ def _ask(port: int) -> dict[str, Any]:
         "page_of_a_studio_ms": {"method": "GET", "url": "/halts?studio_id=studio-7"},
         "page_by_reason_ms": {"method": "GET", "url": "/halts?reason=photos_missing&sort=deadline"},
         "page_search_ms": {"method": "GET", "url": "/halts?q=o9999"},
+        "page_search_of_nothing_ms": {"method": "GET", "url": "/halts?q=nothing-like-this"},
         "api_first_page_ms": {"method": "GET", "url": "/api/v1/halts"},
         "api_order_ms": {"method": "GET", "url": "/api/v1/order?studio_id=studio-7&order_id=o7"},
         "impact_of_3000_photos_ms": {"method": "POST", "url": "/api/v1/impact", "json": wanted},
     }
     found: dict[str, Any] = {}
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        lists = [
+            f"/halts?reason={reason}&paid={paid}&sort={sort}"
+            for reason in ("", *ReasonCode)
+            for paid in ("", "true", "false")
+            for sort in Sort
+        ]
+        taken = [_time(client, {"method": "GET", "url": url}) for url in lists]
+        found["first_page_of_every_list_ms"] = {
+            "lists": len(lists),
+            "first": round(taken[0], 1),
+            "median": round(statistics.median(taken), 1),
+            "max": round(max(taken), 1),
+        }
         for name, request in requests.items():
             taken = [_time(client, request) for _ in range(_ASKED_TIMES)]
             found[name] = {
@@ -210,14 +226,17 @@ def _watch(serving: _Serving, clients: int, rate: int, seconds: int) -> dict[str
     watcher.start()
     if not ready.wait(120):
         sys.exit("The clients did not connect.")
+    cpu_before = time.process_time()
     coming = asyncio.run_coroutine_threadsafe(_halts(serving.console, rate, seconds), serving.loop)
     took = coming.result(seconds * 10 + 60)
+    core = (time.process_time() - cpu_before) / took
     got, last_seconds = done.get(timeout=120)
     watcher.join(10)
     return {
         "live_clients": clients,
         "halts_sent": expected,
         "halts_sent_in_seconds": round(took, 1),
+        "service_took_of_a_core": round(core, 2),
         "halts_lost": sum(expected - min(x, expected) for x in got),
         "last_client_done_after_seconds": round(last_seconds, 1),
         "rss_mib_at_the_end": _rss_mib(),
@@ -226,26 +245,34 @@ def _watch(serving: _Serving, clients: int, rate: int, seconds: int) -> dict[str
 
 async def _halts(console: Console, rate: int, seconds: int) -> float:
     """Load the rows of new halts, as a replica does, in steps of 50 ms."""
+    news = asyncio.Event()
+    settling = asyncio.create_task(keep_settled(console, news))
     machine = console.machines[0]
     started = time.perf_counter()
     step, sent = rate // 20, 0
     while sent < rate * seconds:
         for number in range(sent, sent + step):
-            studio, at_us = f"studio-{number % _STUDIOS}", _START_US + 10**11 + number
-            halt = Halt(1, 1, at_us, ((0, at_us),), b"0" * 16)
-            mark = Mark(FORMAT, 1, at_us, True, f"late-{number}", None, None)
-            order = _order(10_000_000 + number, halt)
-            key = join_key(studio, f"late-{number}").encode()
-            for table, row_key, row in (
-                ("photos", join_key(studio, f"f{10_000_000 + number}-0").encode(), mark),
-                ("orders", key, order),
-            ):
-                machine.load(table, row_key, encode(row))
-                console.note(0, table, row_key)
+            for table, key, row in _late(number):
+                machine.load(table, key, row)
+                console.note(0, table, key)
         sent += step
-        console.settle()
+        news.set()
         await asyncio.sleep(max(0.0, started + sent / rate - time.perf_counter()))
-    return time.perf_counter() - started
+    took = time.perf_counter() - started
+    settling.cancel()
+    while console.settle():
+        pass
+    return took
+
+
+def _late(number: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """Make the rows of one more halt: an order of which a photo has just been deleted."""
+    studio, at_us = f"studio-{number % _STUDIOS}", _START_US + 10**11 + number
+    mark = Mark(FORMAT, 1, at_us, True, f"late-{number}", None, None)
+    yield "photos", join_key(studio, f"f{10_000_000 + number}-0").encode(), encode(mark)
+    halt = Halt(1, 1, at_us, ((1, at_us),), b"0" * 16)
+    order = _order(10_000_000 + number, halt)
+    yield "orders", join_key(studio, f"late-{number}").encode(), encode(order)
 
 
 def _watchers(port: int, clients: int, expected: int, ready: Any, done: Any) -> None:
@@ -269,7 +296,7 @@ def _watchers(port: int, clients: int, expected: int, ready: Any, done: Any) -> 
             await connected.acquire()
         ready.set()
         started = time.perf_counter()
-        finished, late = await asyncio.wait(watching, timeout=expected / 20 + 30)
+        finished, late = await asyncio.wait(watching, timeout=expected / 50 + 30)
         for task in late:
             task.cancel()
         done.put(

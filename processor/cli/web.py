@@ -33,7 +33,7 @@ The file of tokens, each made by, say, `openssl rand -hex 24`:
 Links may name {studio_id}, {order_id}, {photo_id}, {product_id} and {package_id}.
 """
 
-_NEEDED: Final = ("babel", "jinja2", "starlette", "uvicorn")
+_NEEDED: Final = ("babel", "jinja2", "sortedcontainers", "starlette", "uvicorn")
 
 
 def _web(name: str, text: str, **kwargs: Any) -> Callable[[Any], Any]:

@@ -14,7 +14,9 @@ from starlette.responses import Response
 from processor.console.console import Health
 from processor.console.entries import Entry
 from processor.console.history import Told
+from processor.console.hub import Changes
 from processor.console.index import Sort
+from processor.console.live import EVENTS, ChangesParameters, Live
 from processor.console.openapi import Operation, describe
 from processor.console.plan import Plan, plan
 from processor.console.problems import Refused
@@ -165,8 +167,9 @@ class CreditReply(Struct, frozen=True):
 class Api:
     """The routes; each method answers one, `operations` describes them."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, live: Live) -> None:
         self._console = site.console
+        self._live = live
 
     async def halts(self, request: Request) -> HaltsPage:
         """List halted orders, a page at a time."""
@@ -268,6 +271,15 @@ class Api:
                 body=ImpactRequest,
             ),
             Operation("GET", "/api/v1/status", self.status, NoParameters, Health),
+            Operation(
+                "GET",
+                "/api/v1/changes",
+                self._live.changes,
+                ChangesParameters,
+                Changes,
+                (429,),
+                events=EVENTS,
+            ),
         ]
 
     async def description(self, request: Request) -> Response:

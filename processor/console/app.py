@@ -44,7 +44,8 @@ def create_app(
 ) -> Starlette:
     """Make the application over a state that somebody else keeps up to date."""
     site = Site(console, settings, access, clock) if clock else Site(console, settings, access)
-    api, live, login = Api(site), Live(site), Login(site)
+    live, login = Live(site), Login(site)
+    api = Api(site, live)
     halts, impact = Halts(site), ImpactPage(site)
 
     async def start(_: Request) -> Response:
@@ -84,7 +85,6 @@ def create_app(
         Route("/zone", login.zone, methods=["POST"]),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        Route("/api/v1/changes", ready(live.stream)),
         Route("/api/v1/openapi.json", api.description),
         *_api_routes(api.operations(), ready),
         Mount("/static", _Static(directory=str(STATIC))),
@@ -96,13 +96,11 @@ def create_app(
         loopback_only=not access.needs_token,
         image_origins=frozenset(x for x in map(links.origin, templates) if x),
     )
-    application = Starlette(
+    return Starlette(
         routes=routes,
         middleware=[guard],
         exception_handlers={Refused: _refuse(site), HTTPException: _refuse(site)},
     )
-    application.state.live = live
-    return application
 
 
 def _api_routes(
@@ -111,7 +109,7 @@ def _api_routes(
     """Make one route of each path, whatever methods it has; only the status is told at any time."""
     paths: dict[str, dict[str, Handler]] = {}
     for x in operations:
-        answer = endpoint(x.answer)
+        answer = endpoint(x.answer) if x.events is None else x.answer
         known = paths.setdefault(x.path, {})
         known[x.method] = answer if x.path.endswith("/status") else ready(answer)
     for path, handlers in paths.items():

@@ -6,7 +6,7 @@ Whoever feeds it (`feed`, or a test) loads rows into the machines, notes which o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -23,7 +23,9 @@ from processor.rules.rows import ASSET_TABLES, Order
 from schemas.partitioning import join_key, split_key
 
 #: Changes that are published at once; more come in several batches, with a breath between them.
-SETTLED_MAX: Final = 2_000
+SETTLED_MAX: Final = 500
+#: Orders that are looked at between two breaths before anything is published.
+_FILLED_AT_ONCE: Final = 2_000
 
 
 class Health(Struct, frozen=True):
@@ -68,24 +70,42 @@ class Console:
         """How many orders `settle` has yet to look at."""
         return len(self._dirty)
 
+    def fill(self) -> Iterator[None]:
+        """Look at every order there is, once, after the first reading; yields now and then.
+
+        Nobody watches yet, and everything would be news: the live stream is told nothing.
+        """
+        for machine in self.machines.values():
+            keys = iter(machine.keys("orders"))
+            while some := list(islice(keys, _FILLED_AT_ONCE)):
+                self.index.change(self._look(machine, [key.decode() for key in some]))
+                yield
+        yield from self.index.prepare()
+
     def settle(self) -> bool:
         """Bring index and live stream up to some of what was noted; tell whether more is left."""
-        keys = list(islice(self._dirty, SETTLED_MAX))
+        some = list(islice(self._dirty, SETTLED_MAX))
         found: list[tuple[str, Entry | None]] = []
-        for partition, key in keys:
+        for partition, key in some:
             del self._dirty[partition, key]
-            machine = self.machines[partition]
-            self._keep_secured(machine, key)
-            found.append((key, entry_of(machine, key)))
-        changes = self.index.change(found)
-        # While it starts nobody watches, and everything would be news.
-        if self.health.ready:
-            self.hub.publish(changes, self.index)
+            found += self._look(self.machines[partition], (key,))
+        self.hub.publish(self.index.change(found), self.index)
         return bool(self._dirty)
 
-    def _keep_secured(self, machine: Machine, key: str) -> None:
-        order: Order | None = machine.row("orders", key.encode())
-        studio_id, order_id = split_key(key)
+    def _look(self, machine: Machine, keys: Iterable[str]) -> list[tuple[str, Entry | None]]:
+        """Say what orders have become, by order key."""
+        found: list[tuple[str, Entry | None]] = []
+        for key in keys:
+            order: Order | None = machine.row("orders", key.encode())
+            studio_id, order_id = split_key(key)
+            self._keep_secured(studio_id, order_id, order)
+            entry = None
+            if order is not None and order.halt is not None:
+                entry = entry_of(machine.shard.studios[studio_id], order_id, order)
+            found.append((key, entry))
+        return found
+
+    def _keep_secured(self, studio_id: str, order_id: str, order: Order | None) -> None:
         if order is not None and order.forgotten_ms is None and phase_of(order) is SECURED:
             self._secured.setdefault(studio_id, {})[order_id] = None
         elif studio_id in self._secured:

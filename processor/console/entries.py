@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct
 
 from processor.rules.judge import PACKAGE, Finding, find_reasons, standing_of
-from processor.rules.machine import Machine
 from processor.rules.rows import Order
-from schemas.partitioning import join_key, split_key
+from processor.rules.studio import Studio
+from schemas.partitioning import join_key
 from schemas.reasons import PRECEDENCE, ReasonCode
 
 #: Sorts after every instant: nothing to be restored, or not for a limited time.
@@ -51,24 +51,22 @@ def order_key_of(row_key: bytes) -> str:
     return "/".join(row_key.decode().split("/", 2)[:2])
 
 
-def entry_of(machine: Machine, key: str) -> Entry | None:
+def entry_of(studio: Studio, order_id: str, order: Order) -> Entry | None:
     """Give the entry of an order that its worker has said to be halted; None for any other."""
-    order: Order | None = machine.row("orders", key.encode())
-    if order is None or order.placed is None or order.halt is None or not order.halt.reasons:
+    placed, halt = order.placed, order.halt
+    if placed is None or halt is None or not halt.reasons:
         return None
-    studio_id, order_id = split_key(key)
-    codes = tuple([code for code, _ in order.halt.reasons])
+    codes = tuple([code for code, _ in halt.reasons])
     missing: tuple[Finding, ...] = ()
     if codes[0] <= PACKAGE:
         _, unsecured = standing_of(order)
-        found = find_reasons(unsecured, order.transfers, machine.shard.studios[studio_id].marks)
+        found = find_reasons(unsecured, order.transfers, studio.marks)
         missing = tuple([finding for finding in found if finding.assets])
-    placed = order.placed
     return Entry(
-        key,
-        studio_id,
+        studio.key_prefix + join_key(order_id),
+        studio.id,
         order_id,
-        order.halt.halted_since,
+        halt.halted_since,
         placed.placed_at,
         _deadline(missing),
         _cause(missing, codes[0]),
@@ -76,7 +74,7 @@ def entry_of(machine: Machine, key: str) -> Entry | None:
         placed.paid,
         placed.cost_minor,
         placed.currency,
-        order.halt.sequence,
+        halt.sequence,
     )
 
 
@@ -90,8 +88,3 @@ def _cause(missing: tuple[Finding, ...], primary: int) -> str:
 def _deadline(missing: tuple[Finding, ...]) -> int:
     untils = [mark.restorable_until for finding in missing for _, mark in finding.assets]
     return min((until for until in untils if until is not None), default=NO_DEADLINE)
-
-
-def key_of(studio_id: str, order_id: str) -> str:
-    """Give the order key."""
-    return join_key(studio_id, order_id)

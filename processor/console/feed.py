@@ -2,7 +2,10 @@
 
     1. read the changelogs to their ends as of the start            (not ready yet)
     2. look at every order once: index and counts are there         → ready
-    3. follow the changelogs; every 50 ms with news, settle         → pages and live stream
+    3. follow the changelogs; soon after news, settle               → pages and live stream
+
+News after a silence is told after 50 ms. While more and more comes it is told four times a second:
+each telling costs a wake-up and a write for every watcher, however little it says.
 
 `order-halted` is read beside it, for the history of orders; nothing waits for it. A broker that is
 away is waited for; meanwhile `Health.connected` is false, and what was read is still served.
@@ -20,12 +23,12 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.connection import connected
 from processor.console.console import Console, Health
-from processor.console.index import Scope, Sort
 from processor.deployment import runtime_config
 from processor.replica import Replica, open_replica, partition_count
 from processor.runtime import clients, garbage
 
 _GATHER_SECONDS: Final = 0.05
+_BETWEEN_SECONDS: Final = 0.25
 _LOOK_EVERY_SECONDS: Final = 1.0
 _ANSWERS_WITHIN_SECONDS: Final = 3.0
 _POLL_MS: Final = 500
@@ -47,7 +50,7 @@ async def feed(console: Console, settings: Settings) -> None:
             console.note(partition, table, key)
             news.set()
 
-        tasks.create_task(_settle(console, news))
+        tasks.create_task(keep_settled(console, news))
         tasks.create_task(_look(console, replica))
         tasks.create_task(replica.follow(row_came))
 
@@ -59,31 +62,27 @@ async def _fill(console: Console, replica: Replica) -> None:
         console.health = Health(ready=False, connected=True, behind=total - read)
 
     await replica.read_to_end(progress)
-    for number, machine in replica.machines.items():
-        for key in machine.keys("orders"):
-            console.note(number, "orders", key)
-    await _settle_all(console)
-    # What nearly everybody asks for first is there before anybody asks.
-    console.index.view(Scope(None, None, None), Sort.NEWEST)
+    for _ in console.fill():
+        await asyncio.sleep(0)
     console.health = Health(ready=True, connected=True, behind=0)
     garbage.settle()
 
 
-async def _settle(console: Console, news: asyncio.Event) -> None:
+async def keep_settled(console: Console, news: asyncio.Event) -> None:
+    """Let index and live stream follow, whenever `news` is set, until this is cancelled."""
+    clock = asyncio.get_running_loop().time
+    last = clock() - _BETWEEN_SECONDS
     while True:
         await news.wait()
         # What is committed together comes one topic after the other.
-        await asyncio.sleep(_GATHER_SECONDS)
+        await asyncio.sleep(max(_GATHER_SECONDS, last + _BETWEEN_SECONDS - clock()))
+        last = clock()
         news.clear()
-        await _settle_all(console)
-
-
-async def _settle_all(console: Console) -> None:
-    """Settle in parts, and let requests be answered in between."""
-    more = True
-    while more:
-        more = console.settle()
-        await asyncio.sleep(0)
+        more = True
+        while more:
+            more = console.settle()
+            # In parts, so that requests are answered in between.
+            await asyncio.sleep(0)
 
 
 async def _look(console: Console, replica: Replica) -> None:

@@ -1,20 +1,10 @@
-"""Accounts of a replica: their queues funded as of now, and copies to try something out on."""
+"""Copies of an account's queue, to try something out on."""
 
 from __future__ import annotations
 
 from collections.abc import Set
 
-from processor.rules.credit import Account
 from processor.rules.queue import FundingQueue
-from processor.rules.studio import Studio
-
-
-def funded_account(studio: Studio, currency: str) -> Account | None:
-    """Give an account, its queue funded: in a replica nobody has done so since rows came in."""
-    account = studio.accounts.get(currency)
-    if account is not None and account.changed:
-        account.fund()
-    return account
 
 
 def copy_queue(queue: FundingQueue, missing: Set[str] = frozenset()) -> FundingQueue:

@@ -64,6 +64,12 @@ class Guard:
             return problem(
                 413, f"The body is larger than {BODY_MAX_BYTES} bytes; send it in parts."
             )
+        # Browsers say where a form comes from. None of anybody else's may log somebody in or out.
+        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if foreign and scope["method"] not in ("GET", "HEAD"):
+            return problem(
+                403, "This was sent by a page of another site. Open the page here first."
+            )
         viewer = self._access.let_in(_token(headers))
         scope.setdefault("state", {})["viewer"] = viewer
         path: str = scope["path"]
@@ -74,7 +80,11 @@ class Guard:
             refusal.headers["WWW-Authenticate"] = 'Bearer realm="orderhalt"'
             return refusal
         wanted = path + (f"?{query}" if (query := scope["query_string"].decode("latin-1")) else "")
-        return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
+        login = f"/login?next={quote(wanted, safe='')}"
+        if "hx-request" in headers:
+            # htmx would put the page of a redirection into the middle of the one that is shown.
+            return Response(None, 401, {"HX-Redirect": login})
+        return RedirectResponse(login, 303)
 
 
 def _host(headers: Headers) -> str:

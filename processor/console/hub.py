@@ -50,24 +50,30 @@ class Changes(Struct, frozen=True):
 class Batch:
     """The changes of one moment, and the bytes that they are for each kind of watcher."""
 
-    __slots__ = ("_encoded", "_totals", "changes", "number")
+    __slots__ = ("_events", "_totals", "changes", "number", "place")
 
     def __init__(
-        self, number: int, changes: list[ChangeNote], totals: dict[str | None, int]
+        self, number: int, place: str, changes: list[ChangeNote], totals: dict[str | None, int]
     ) -> None:
         self.number = number
+        self.place = place
         self.changes = changes
         self._totals = totals
-        self._encoded: dict[str | None, bytes | None] = {}
+        self._events: dict[str | None, bytes] = {}
 
-    def encoded(self, studio_id: str | None) -> bytes | None:
-        """Give the JSON of what a watcher sees, encoded once for all; None: they see nothing."""
-        if studio_id not in self._encoded:
-            seen = [x for x in self.changes if studio_id is None or x.studio_id == studio_id]
-            self._encoded[studio_id] = (
-                msgspec.json.encode(Changes(self._totals[studio_id], seen)) if seen else None
-            )
-        return self._encoded[studio_id]
+    def event(self, studio_id: str | None) -> bytes:
+        """Give the server-sent event of what a watcher sees, made once for all; empty: nothing."""
+        if studio_id not in self._totals:
+            return b""
+        event = self._events.get(studio_id)
+        if event is None:
+            event = self._events[studio_id] = self._event(studio_id)
+        return event
+
+    def _event(self, studio_id: str | None) -> bytes:
+        seen = [x for x in self.changes if studio_id is None or x.studio_id == studio_id]
+        data = msgspec.json.encode(Changes(self._totals[studio_id], seen))
+        return b"event: changes\nid: %b\ndata: %b\n\n" % (self.place.encode(), data)
 
 
 class Hub:
@@ -90,7 +96,7 @@ class Hub:
         self.number += 1
         studios = {note.studio_id for note in notes}
         totals = {studio_id: index.total(studio_id) for studio_id in (None, *studios)}
-        self._batches.append(Batch(self.number, notes, totals))
+        self._batches.append(Batch(self.number, self.place, notes, totals))
         self._changes += len(notes)
         while len(self._batches) > _KEPT or (
             self._changes > _CHANGES_KEPT and len(self._batches) > 1
@@ -109,11 +115,7 @@ class Hub:
     @property
     def place(self) -> str:
         """Name the last batch for a watcher who comes back."""
-        return self.place_of(self.number)
-
-    def place_of(self, number: int) -> str:
-        """Name a batch."""
-        return f"{self.epoch}-{number}"
+        return f"{self.epoch}-{self.number}"
 
     def number_at(self, place: str) -> int | None:
         """Give the number of a batch by its name; None where another process gave it, or nobody."""

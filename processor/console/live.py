@@ -8,19 +8,46 @@ everything anew. `state` tells whether the replica keeps up.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from processor.console.requests import studio_seen, viewer_of
+from processor.console.access import Viewer
+from processor.console.console import Health
+from processor.console.hub import Changes
+from processor.console.problems import Refused
+from processor.console.requests import read_query, studio_seen, viewer_of
 from processor.console.site import Site
+from schemas.events import ShortId
 
 #: Without news, something is sent this often: proxies close what is silent, and we notice who left.
 _SILENCE_MAX_SECONDS: Final = 10.0
 _RETRY_MS: Final = 2_000
+#: Streams that one token may hold, so that nobody takes all there are.
+_STREAMS_MAX: Final = 1_000
+
+
+class ChangesParameters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose changes, and from where on."""
+
+    studio_id: ShortId | None = None
+    """Only this studio's; with a studio's own token it may be left out."""
+    after: Annotated[str, Meta(max_length=64)] = ""
+    """`live_place` of a page, or the id of the last event that came; empty: from now on. The header
+    Last-Event-ID, which browsers send when they come back, beats it."""
+
+
+class Reset(Struct, frozen=True):
+    """What came in between is not kept any more: load everything anew, and go on from here."""
+
+
+#: What the data of each kind of event is.
+EVENTS: Final[dict[str, type[Struct]]] = {"changes": Changes, "state": Health, "reset": Reset}
 
 
 class Live:
@@ -28,24 +55,29 @@ class Live:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self.watching = 0
-        """How many are connected."""
+        self.watching: Counter[Viewer] = Counter()
+        """How many streams are held with each token."""
 
-    async def stream(self, request: Request) -> Response:
-        """Send what changes, from the batch after Last-Event-ID (or `after`) on."""
-        studio_id = studio_seen(viewer_of(request), request.query_params.get("studio_id"))
+    async def changes(self, request: Request) -> Response:
+        """Send what changes, as server-sent events, until the caller leaves."""
+        given, viewer = read_query(request, ChangesParameters), viewer_of(request)
+        studio_id = studio_seen(viewer, given.studio_id)
+        if self.watching[viewer] >= _STREAMS_MAX:
+            raise Refused(429, f"{_STREAMS_MAX} streams are held with this token. Close some.")
         hub = self._site.console.hub
-        place = request.headers.get("last-event-id") or request.query_params.get("after")
+        place = request.headers.get("last-event-id") or given.after
         number = hub.number_at(place) if place else hub.number
         return StreamingResponse(
-            self._events(number, studio_id),
+            self._events(number, viewer, studio_id),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},
         )
 
-    async def _events(self, number: int | None, studio_id: str | None) -> AsyncIterator[bytes]:
+    async def _events(
+        self, number: int | None, viewer: Viewer, studio_id: str | None
+    ) -> AsyncIterator[bytes]:
         hub = self._site.console.hub
-        self.watching += 1
+        self.watching[viewer] += 1
         try:
             yield f"retry: {_RETRY_MS}\n\n".encode() + self._state()
             while True:
@@ -54,22 +86,17 @@ class Live:
                     number = hub.number
                     yield f"event: reset\nid: {hub.place}\ndata: {{}}\n\n".encode()
                     continue
-                parts = [
-                    b"event: changes\nid: %b\ndata: %b\n\n"
-                    % (hub.place_of(batch.number).encode(), data)
-                    for batch in batches
-                    if (data := batch.encoded(studio_id)) is not None
-                ]
                 if batches:
                     number = batches[-1].number
-                if parts:
-                    yield b"".join(parts)
+                if news := b"".join([batch.event(studio_id) for batch in batches]):
+                    yield news
                 try:
-                    await asyncio.wait_for(hub.wait(number), _SILENCE_MAX_SECONDS)
+                    async with asyncio.timeout(_SILENCE_MAX_SECONDS):
+                        await hub.wait(number)
                 except TimeoutError:
                     yield self._state()
         finally:
-            self.watching -= 1
+            self.watching[viewer] -= 1
 
     def _state(self) -> bytes:
         return b"event: state\ndata: %b\n\n" % msgspec.json.encode(self._site.console.health)

@@ -19,8 +19,10 @@ _REFUSALS: Final = {
     404: "It is not known.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    429: "Too many streams are held with this token.",
+    503: "The replica is still being read.",
 }
-_ALWAYS: Final = (400, 401, 403)
+_ALWAYS: Final = (400, 401, 403, 503)
 _REF: Final = "#/components/schemas/{name}"
 
 
@@ -35,6 +37,8 @@ class Operation(NamedTuple):
     refusals: tuple[int, ...] = ()
     """Besides those that any route gives."""
     body: type[Struct] | None = None
+    events: dict[str, type[Struct]] | None = None
+    """The answer is a stream of server-sent events without end: what the data of each kind is."""
 
 
 def describe(operations: list[Operation]) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def describe(operations: list[Operation]) -> dict[str, Any]:
     structs: list[type[Struct]] = [Problem]
     for operation in operations:
         structs += [x for x in (operation.parameters, operation.reply, operation.body) if x]
+        structs += (operation.events or {}).values()
     schemas, components = msgspec.json.schema_components(structs, ref_template=_REF)
     named = dict(zip(structs, schemas, strict=True))
     paths: dict[str, Any] = {}
@@ -72,11 +77,8 @@ def _operation(
 ) -> dict[str, Any]:
     text = inspect.getdoc(operation.answer) or ""
     problem = {"application/problem+json": {"schema": named[Problem]}}
-    responses = {
-        "200": {
-            "description": "The answer.",
-            "content": {"application/json": {"schema": named[operation.reply]}},
-        }
+    responses: dict[str, Any] = {
+        "200": {"description": "The answer.", "content": _content(operation, named)}
     }
     for status in sorted({*_ALWAYS, *operation.refusals}):
         responses[str(status)] = {"description": _REFUSALS[status], "content": problem}
@@ -92,7 +94,18 @@ def _operation(
             {"name": name, "in": "query", "required": name in required, "schema": found}
             for name, found in schema["properties"].items()
         ]
+    if operation.events is not None:
+        # OpenAPI 3.1 has no words of its own for what is inside of a stream.
+        described["x-events"] = {name: named[kind] for name, kind in operation.events.items()}
     if operation.body is not None:
         content = {"application/json": {"schema": named[operation.body]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _content(operation: Operation, named: dict[type[Struct], Any]) -> dict[str, Any]:
+    if operation.events is None:
+        return {"application/json": {"schema": named[operation.reply]}}
+    kinds = ", ".join(f"`{name}` ({kind.__name__})" for name, kind in operation.events.items())
+    text = f"Events, each with JSON of its kind as data: {kinds}. See x-events."
+    return {"text/event-stream": {"schema": {"type": "string", "description": text}}}

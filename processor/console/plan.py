@@ -11,7 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from processor.console.funding import copy_queue, funded_account
+from processor.console.funding import copy_queue
+from processor.rules.inquiry import funded_account
 from processor.rules.judge import CREDIT
 from processor.rules.machine import Machine
 from processor.rules.queue import FundingQueue

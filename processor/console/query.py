@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import Annotated, Final
 from urllib.parse import quote, unquote
 
 from msgspec import Meta, Struct
+from sortedcontainers import SortedList
 
 from processor.console.entries import Entry
-from processor.console.index import Index, Scope, Sort, SortKey, run_of
+from processor.console.index import Index, Keys, Scope, Sort, SortKey, run_of
 from schemas.reasons import PRECEDENCE, ReasonCode
 
 PAGE_MAX: Final = 200
@@ -74,18 +74,23 @@ Finder = Callable[[str], set[str]]
 """Order keys of those that refer to an asset with this id."""
 
 
-def find_page(index: Index, query: Query, find: Finder) -> Page:
-    """Answer a query; raises BadCursor."""
+def find_keys(index: Index, query: Query, find: Finder) -> Keys:
+    """Give the sort keys of all orders that the filters leave, those of the newest first."""
     view = index.view(query.scope, query.sort)
-    backwards = query.sort is Sort.OLDEST
     keys = view.keys
     if query.cause and query.studio_id is not None:
         broken = index.broken_by(query.studio_id, query.cause)
-        keys = sorted([view.sort_key(entry) for entry in broken if view.scope.holds(entry)])
+        keys = SortedList([view.sort_key(entry) for entry in broken if view.scope.holds(entry)])
     if query.search:
-        matches = _matches(query.search, find)
-        keys = [key for key in keys if matches(index.entries[key[2]])]
+        keys = index.search(view, keys, query.search, find(query.search))
+    return keys
+
+
+def find_page(index: Index, query: Query, find: Finder) -> Page:
+    """Answer a query; raises BadCursor."""
     place = _place(query.cursor) if query.cursor else None
+    keys = find_keys(index, query, find)
+    backwards = query.sort is Sort.OLDEST
     grouped = query.grouped and not (query.search or query.cause) and query.sort is not Sort.PLACED
     items: list[Item] = []
     last: SortKey | None = None
@@ -101,26 +106,17 @@ def find_page(index: Index, query: Query, find: Finder) -> Page:
 
 
 def _walk(
-    keys: list[SortKey], place: SortKey | None, *, backwards: bool, grouped: bool
+    keys: Keys, place: SortKey | None, *, backwards: bool, grouped: bool
 ) -> Iterator[tuple[int, int]]:
     """Give the positions after a place, each with how many orders are taken together there."""
     if backwards:
-        at = len(keys) - 1 if place is None else bisect_left(keys, place) - 1
+        at = (len(keys) if place is None else keys.bisect_left(place)) - 1
     else:
-        at = 0 if place is None else bisect_right(keys, place)
+        at = 0 if place is None else keys.bisect_right(place)
     while 0 <= at < len(keys):
         count = run_of(keys, at, backwards=backwards) if grouped else 1
         yield at, count
         at += -count if backwards else count
-
-
-def _matches(search: str, find: Finder) -> Callable[[Entry], bool]:
-    wanted, users = search.casefold(), find(search)
-
-    def matches(entry: Entry) -> bool:
-        return wanted in entry.order_id.casefold() or entry.key in users
-
-    return matches
 
 
 def _cursor(key: SortKey) -> str:

@@ -83,10 +83,19 @@ async def _outcome(feeding: asyncio.Task[None]) -> None:
         raise fault from None
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Listen for browsers; raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # What it accepts inherits this. asyncio sets it by itself only where a socket names its protocol,
+    # which this one does not; without it the end of an answer waits 40 ms for an acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
 def _listen(settings: ConsoleSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        return listen(settings.host, settings.port)
     except OSError as fault:
         raise ConfigurationError(
             f"Cannot listen on {settings.host}:{settings.port}: {fault.strerror or fault}. Choose "

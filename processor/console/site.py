@@ -15,7 +15,14 @@ from processor.console.console import Console
 from processor.console.settings import ConsoleSettings
 from processor.console.templating import address, environment, render
 from processor.console.views import Viewing
-from processor.console.words import DEFAULT_ZONE, Words, as_language, as_zone, negotiate
+from processor.console.words import (
+    DEFAULT_ZONE,
+    Words,
+    as_language,
+    as_zone,
+    negotiate,
+    prepare,
+)
 
 LANGUAGE_COOKIE: Final = "orderhalt_language"
 ZONE_COOKIE: Final = "orderhalt_zone"
@@ -41,6 +48,7 @@ class Site:
         self.access = access
         self.clock = clock
         self._templates = environment()
+        prepare()
 
     def words(self, request: Request) -> Words:
         """Choose language and zone: what was asked for last, else what the browser says."""

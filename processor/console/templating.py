@@ -37,6 +37,9 @@ def environment() -> Environment:
     made.globals["htmx"] = HTMX
     made.globals["address"] = address
     made.filters["time"] = pass_context(_time)
+    # Compiled now: the first viewer is not to wait for it.
+    for name in made.list_templates(["html"]):
+        made.get_template(name)
     return made
 
 

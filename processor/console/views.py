@@ -14,6 +14,7 @@ from processor.console.settings import ConsoleSettings
 from processor.console.words import Words
 from processor.rules.inquiry import Answer, State
 from schemas.halted import FailedTransfer, Reason, Subject
+from schemas.reasons import Action
 
 #: Subjects that a list shows of each reason; the order's own page shows all that are known.
 SHORT_LIST: Final = 3
@@ -75,6 +76,8 @@ class HaltView(Struct, frozen=True):
     count: int = 1
     """Orders that one deletion broke, of which this is the first."""
     group_href: str | None = None
+    others_count: int = 0
+    """Orders among those that are paid where the first is not, or the other way round."""
 
 
 def order_href(studio_id: str, order_id: str) -> str:
@@ -112,9 +115,7 @@ class Viewing:
             subject.restorable_until,
         )
 
-    def halt(
-        self, answer: Answer, since: str, count: int = 1, group: str | None = None
-    ) -> HaltView:
+    def halt(self, answer: Answer, since: str) -> HaltView:
         """Show a halted order."""
         kept = answer.order
         assert kept is not None, "only what was placed is halted"
@@ -129,8 +130,6 @@ class Viewing:
             since,
             kept.paid,
             self._words.money(cost.amount_minor, cost.currency),
-            count,
-            group,
         )
 
     def reason(self, answer: Answer, found: Reason, listed: int | None = None) -> ReasonView:
@@ -141,6 +140,8 @@ class Viewing:
         subjects = found.subjects if listed is None else found.subjects[:listed]
         kind = found.subjects[0].type if found.subjects else "other"
         noun = words.catalogue.subject(kind)
+        over = found.restorable_until is not None and words.is_past(found.restorable_until)
+        actions = [x for x in found.actions if x != Action.RESTORE_ASSETS or not over]
         money: dict[str, str] = {}
         credit = found.credit
         if credit is not UNSET:
@@ -157,8 +158,7 @@ class Viewing:
             said.solution.to(
                 language,
                 paid=answer.order.paid,
-                restorable=found.restorable_until is not None
-                and not words.is_past(found.restorable_until),
+                restorable=found.restorable_until is not None and not over,
             ),
             [self.thing(answer.studio_id, x.type, x.id, x) for x in subjects],
             found.subject_count,
@@ -166,9 +166,7 @@ class Viewing:
             found.since,
             found.restorable_until,
             failures=() if found.transfers is UNSET else found.transfers[:listed],
-            action_titles=tuple(
-                [words.catalogue.action(x).title.to(language) for x in found.actions]
-            ),
+            action_titles=tuple([words.catalogue.action(x).title.to(language) for x in actions]),
             **money,
         )
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from processor.console.funding import copy_queue, funded_account
+from processor.console.funding import copy_queue
+from processor.rules.inquiry import funded_account
 from processor.rules.judge import CREDIT, Finding, find_reasons, standing_of
 from processor.rules.machine import Machine
 from processor.rules.rows import FORMAT, Line, Mark, Order, Placed

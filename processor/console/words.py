@@ -29,6 +29,7 @@ from schemas.instants import EPOCH, MICROSECOND, parse_instant
 _LOCALES: Final[Mapping[str, str]] = {"en": "en_GB", "de": "de_DE"}
 _NAMES: Final[Mapping[str, str]] = {"en": "English", "de": "Deutsch"}
 DEFAULT_ZONE: Final = "UTC"
+_SAMPLE: Final = "2026-01-01T00:00:00.000000Z"
 #: Of distances, in seconds; "in 3 weeks" would be too vague for a deadline.
 _UNITS: Final[list[tuple[Any, int]]] = [
     ("day", 86_400),
@@ -78,6 +79,15 @@ def as_zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+def prepare() -> None:
+    """Read what each language needs now: the first viewer is not to wait for it."""
+    for language in LANGUAGES:
+        words = Words(language, ZoneInfo(DEFAULT_ZONE), at(_SAMPLE))
+        for write in (words.time, words.exact, words.distance):
+            write(_SAMPLE)
+        words.money(0, "EUR")
 
 
 class Words:

@@ -199,7 +199,7 @@ def _placed(studio: Studio, order_id: str, order: Order, placed: Placed) -> Answ
     if phase is not IN_FLIGHT:
         state = State.CANCELLED if phase is CANCELLED else State.TRANSFERRED
         return _answer(studio.id, order_id, order, state, kept, unsettled=_codes(announced))
-    account = _funded_account(studio, placed.currency)
+    account = funded_account(studio, placed.currency)
     check = _credit(order_id, order, placed, account)
     findings = find_reasons(unsecured, order.transfers, studio.marks)
     if check.state is CreditState.NOT_FUNDED:
@@ -280,7 +280,7 @@ def _lines(
     return tuple(states)
 
 
-def _funded_account(studio: Studio, currency: str) -> Account | None:
+def funded_account(studio: Studio, currency: str) -> Account | None:
     """Give the account, its queue funded: in a replica nobody has done so since rows came in."""
     account = studio.accounts.get(currency)
     if account is not None and account.changed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Any, Self, TypeVar
 import uvicorn
 
 from processor.console.access import Access
+from processor.console.serve import listen
 from tests.console.shop import Shop
 
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ class Served:
         self, shop: Shop, access: Access | None = None, *, port: int = 0, **settings: Any
     ) -> None:
         self.shop = shop
-        self._socket = socket.create_server(("127.0.0.1", port))
+        self._socket = listen("127.0.0.1", port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(

@@ -9,22 +9,29 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import openapi
+from schemathesis.specs.openapi.checks import negative_data_rejection
 from starlette.testclient import TestClient
 
 from processor.console.access import Viewer
 from tests.console.scene import busy_shop
 from tests.console.shop import Shop
-from tests.console.test_access import SEVEN, TOKENS, bearer
+from tests.console.test_access import SEVEN, STREAM, TOKENS, bearer
 
 SHOP = busy_shop()
 SCHEMA = openapi.from_asgi("/api/v1/openapi.json", SHOP.app(TOKENS), headers=bearer(SEVEN))
 
 
-@SCHEMA.parametrize()
+# The live stream has no end: what it answers is checked where it is read (test_live, test_access).
+@SCHEMA.exclude(path=STREAM).parametrize()
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_the_api_keeps_its_description(case: schemathesis.Case[Any]) -> None:
     """Lawful and unlawful requests: answers as described, refusals as described, no failure."""
-    case.call_and_validate(headers=bearer(SEVEN))
+    # What does not fit as a value may fit as the text that is sent of it: `true` is an id, and of an
+    # empty list nothing is sent at all. Refusals of parameters have their own tests below.
+    ambiguous = case.method == "GET"
+    case.call_and_validate(
+        headers=bearer(SEVEN), excluded_checks=[negative_data_rejection] if ambiguous else None
+    )
 
 
 @pytest.fixture
@@ -43,7 +50,10 @@ def test_the_description_is_an_openapi_document(client: TestClient) -> None:
         for method in getattr(route, "methods", None) or ()
         if route.path.startswith("/api/") and method != "HEAD"
     }
-    assert routes - described == {("GET", "/api/v1/openapi.json"), ("GET", "/api/v1/changes")}
+    assert routes - described == {("GET", "/api/v1/openapi.json")}
+    stream = document["paths"][STREAM]["get"]
+    assert list(stream["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {x["name"] for x in stream["parameters"]} == {"studio_id", "after"}
     for name, schema in document["components"]["schemas"].items():
         jsonschema_rs.meta.validate(schema)
         assert schema.get("description") or "enum" in schema, f"{name} says what it is"
@@ -107,12 +117,30 @@ def test_the_plan_of_every_account(client: TestClient) -> None:
         ("/api/v1/halts?limit=201", 400, "limit"),
         ("/api/v1/halts?reason=nonsense", 400, "reason"),
         ("/api/v1/halts?colour=red", 400, "colour"),
+        ("/api/v1/halts?colour=", 400, "colour"),
+        ("/api/v1/halts?limit=x", 400, "limit"),
+        ("/api/v1/halts?paid=maybe", 400, "paid"),
+        ("/api/v1/halts?sort=x", 400, "sort"),
+        ("/api/v1/halts?search=" + "x" * 257, 400, "search"),
+        ("/api/v1/halts?studio_id=" + "x" * 129, 400, "studio_id"),
+        ("/api/v1/credit?studio_id=s&currency=eur", 400, "currency"),
+        ("/api/v1/credit?studio_id=s&from=1", 400, "from"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo", 400, "asset_id"),
+        ("/api/v1/impact?studio_id=s&asset_id=f1", 400, "asset_type"),
+        ("/api/v1/impact?studio_id=s&asset_type=x&asset_id=f1", 400, "asset_type"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo&asset_id=", 400, "asset_id"),
+        ("/api/v1/impact?studio_id=s&asset_type=photo" + "&asset_id=f" * 51, 400, "asset_id"),
+        ("/api/v1/order?studio_id=s&order_id=" + "x" * 257, 400, "order_id"),
+        ("/api/v1/status?x=1", 400, "x"),
         ("/api/v1/halts?paid=true&paid=false", 400, "more than once"),
         ("/api/v1/halts?cursor=nonsense", 400, "cursor"),
         ("/api/v1/order?studio_id=studio-7&order_id=%9B", 404, "No order"),
         ("/api/v1/order?studio_id=studio-7&order_id=%00", 400, "control character"),
         ("/api/v1/order?studio_id=studio-7&order_id=%C2%9B", 400, "control character"),
         ("/api/v1/nothing", 404, "Not Found"),
+        ("/api/v1/changes?from=1", 400, "from"),
+        ("/api/v1/changes?after=" + "x" * 65, 400, "after"),
+        ("/api/v1/changes?studio_id=", 400, "studio_id"),
     ],
 )
 def test_refusals_say_what_to_change(

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.console.entries import NO_DEADLINE, Entry, key_of, order_key_of
+from processor.console.entries import NO_DEADLINE, Entry, order_key_of
 from processor.console.index import Index, Sort
 from processor.console.query import BadCursor, Query, find_page
+from schemas.partitioning import join_key
 from schemas.reasons import PRECEDENCE
 
 STUDIOS = ("s1", "s/2")
@@ -30,7 +31,7 @@ def entry(studio: str, order: str, **fields: Any) -> Entry:
         "currency": "EUR",
         "sequence": 1,
     }
-    return Entry(key_of(studio, order), studio, order, **given | fields)
+    return Entry(join_key(studio, order), studio, order, **given | fields)
 
 
 def nobody(_: str) -> set[str]:
@@ -42,7 +43,7 @@ def nobody(_: str) -> set[str]:
 def changes(draw: st.DrawFn) -> tuple[str, Entry | None]:
     studio, order = draw(st.sampled_from(STUDIOS)), draw(st.sampled_from("abcdefgh"))
     if draw(st.booleans()) and draw(st.booleans()):
-        return key_of(studio, order), None
+        return join_key(studio, order), None
     codes = draw(st.sets(st.integers(0, 4), min_size=1).map(lambda x: tuple(sorted(x))))
     since = draw(st.integers(0, 3))
     made = entry(
@@ -97,12 +98,19 @@ QUERIES = st.builds(
 
 
 @settings(max_examples=150)
-@given(st.lists(st.lists(changes(), max_size=12), max_size=6), st.lists(QUERIES, min_size=1))
+@given(
+    st.lists(st.lists(changes(), max_size=12), max_size=6),
+    st.lists(QUERIES, min_size=1),
+    st.booleans(),
+)
 def test_pages_are_what_sorting_everything_gives(
-    batches: list[list[tuple[str, Entry | None]]], queries: list[Query]
+    batches: list[list[tuple[str, Entry | None]]], queries: list[Query], prepared: bool
 ) -> None:
     """Views made before and after changes, forwards, backwards, grouped, page by page."""
     index, truth = Index(), dict[str, Entry]()
+    if prepared:
+        for _ in index.prepare():
+            pass
     for batch in batches:
         for query in queries:
             find_page(index, query, nobody)
@@ -145,6 +153,27 @@ def test_orders_broken_by_one_deletion_are_listed_by_it() -> None:
     page = find_page(index, Query(studio_id="s1", cause="e1"), nobody)
     assert [item.entry.order_id for item in page.items] == ["a", "b", "c"]
     assert page.total == 3
+
+
+@pytest.mark.parametrize("halted", [3, 400])
+def test_a_search_stays_within_what_else_was_asked_for(halted: int) -> None:
+    """However many match, and however many there are: each way of searching finds the same."""
+    index = Index()
+    orders = [entry("s1", f"Order-{n}", cause=f"e{n % 2}", paid=n % 3 == 0) for n in range(halted)]
+    index.change([(x.key, x) for x in orders])
+    for text in ("order", "ORDER-1", "-2", "nothing"):
+        for cause in ("", "e1"):
+            for paid in (None, True):
+                query = Query(studio_id="s1", cause=cause, paid=paid, search=text, limit=200)
+                found = [x.key for x, _ in everything(index, query)]
+                wanted = [
+                    x
+                    for x in orders
+                    if text.casefold() in x.order_id.casefold()
+                    and (not cause or x.cause == cause)
+                    and (paid is None or x.paid is paid)
+                ]
+                assert sorted(found) == sorted(x.key for x in wanted), query
 
 
 def test_an_asset_s_whole_id_finds_the_orders_that_refer_to_it() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -22,6 +24,18 @@ from tests.console.shop import Shop
 from tests.contract.vocabulary import deleted, placed, restored
 
 
+@cache
+def _described() -> dict[str, jsonschema_rs.Draft202012Validator]:
+    """What the description of the API says of each kind of event."""
+    document = Shop().client().get("/api/v1/openapi.json").json()
+    kinds = document["paths"]["/api/v1/changes"]["get"]["x-events"]
+    components = {"components": document["components"]}
+    return {
+        name: jsonschema_rs.Draft202012Validator(schema | components)
+        for name, schema in kinds.items()
+    }
+
+
 class Stream:
     """A connected browser."""
 
@@ -35,13 +49,14 @@ class Stream:
         }
         self._live = live
         self._request = Request(scope)
+        self._kinds = _described()
         self._events: AsyncIterator[Any] | None = None
         self._buffer = ""
 
     async def read(self, *kinds: str) -> tuple[str, str, dict[str, Any]]:
         """Give the next event of these kinds: (event, id, data)."""
         if self._events is None:
-            response = await self._live.stream(self._request)
+            response = await self._live.changes(self._request)
             assert isinstance(response, StreamingResponse)
             assert response.media_type == "text/event-stream"
             self._events = aiter(response.body_iterator)
@@ -49,8 +64,13 @@ class Stream:
             while "\n\n" in self._buffer:
                 block, _, self._buffer = self._buffer.partition("\n\n")
                 fields = dict(x.split(": ", 1) for x in block.splitlines())
-                if fields.get("event") in kinds:
-                    return fields["event"], fields.get("id", ""), json.loads(fields["data"])
+                if "event" not in fields:
+                    assert fields.keys() == {"retry"}
+                    continue
+                data = json.loads(fields["data"])
+                self._kinds[fields["event"]].validate(data)
+                if fields["event"] in kinds:
+                    return fields["event"], fields.get("id", ""), data
             self._buffer += (await asyncio.wait_for(anext(self._events), 5)).decode()
 
     async def close(self) -> None:
@@ -72,7 +92,7 @@ def test_changes_come_as_they_happen() -> None:
         stream = Stream(live, CARE)
         _, _, state = await stream.read("state")
         assert state == {"ready": True, "connected": True, "behind": 0}
-        assert live.watching == 1
+        assert live.watching[CARE] == 1
         shop.send(placed("o1"), deleted("product", "p1"))
         _, place, data = await stream.read("changes")
         assert data["halted"] == 1
@@ -84,7 +104,7 @@ def test_changes_come_as_they_happen() -> None:
         assert data["halted"] == 0 and data["changes"][0]["change"] == "ended"
         assert later != place
         await stream.close()
-        assert live.watching == 0
+        assert live.watching[CARE] == 0
 
     run(test)
 
@@ -150,6 +170,23 @@ def test_silence_is_broken_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
         for _ in range(3):
             await stream.read("state")
         await stream.close()
+
+    run(test)
+
+
+def test_nobody_takes_all_streams_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives, "_STREAMS_MAX", 2)
+
+    async def test(shop: Shop, live: Live) -> None:
+        streams = [Stream(live, Viewer("s1")) for _ in range(2)]
+        for stream in streams:
+            await stream.read("state")
+        with pytest.raises(Refused, match="2 streams are held"):
+            await Stream(live, Viewer("s1")).read("state")
+        other = Stream(live, CARE)
+        await other.read("state")
+        await streams[0].close()
+        await Stream(live, Viewer("s1")).read("state")
 
     run(test)
 

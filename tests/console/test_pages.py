@@ -80,6 +80,7 @@ def test_the_list_says_why_what_to_do_and_until_when(client: TestClient) -> None
 def test_orders_broken_by_one_deletion_are_one_row_that_leads_to_all(client: TestClient) -> None:
     page = open_page(client, "/halts")
     assert "12 orders halted" in page.text
+    assert "4 of the others are paid differently" in page.text
     (group,) = [a["href"] for a in page.all("a") if "cause=" in a.get("href", "")]
     page = open_page(client, group)
     rows = page.all("tr", role="row")
@@ -171,6 +172,23 @@ def test_a_lost_connection_to_kafka_is_said() -> None:
     assert "The connection to Kafka is lost" in page.text
     assert "3 changes are being read" in page.text
     assert "f77" in page.text
+    (notice,) = page.all("p", id="kafka")
+    assert "hidden" not in notice
+    (notice,) = open_page(busy_shop().client(), "/halts").all("p", id="kafka")
+    assert "hidden" in notice
+
+
+def test_what_can_be_restored_no_more_is_not_to_be_restored() -> None:
+    """Its deadline is over: then there is no such action, whatever the record says."""
+    shop = Shop()
+    for name, until in (("past", "2026-01-02T11:59:00Z"), ("open", "2026-01-02T12:01:00Z")):
+        shop.send(
+            placed(name, line("l1", photos=name)), deleted("photo", name, restorable_until=until)
+        )
+    client = shop.client()
+    for name, offered in (("past", False), ("open", True)):
+        text = open_page(client, f"/order?studio_id=s1&order_id={name}").text
+        assert ("Restore what was deleted" in text) is offered, name
 
 
 def test_htmx_gets_the_results_alone(client: TestClient) -> None:
@@ -311,3 +329,24 @@ def test_the_api_gives_what_the_page_shows(client: TestClient) -> None:
     page = client.get("/halts.csv?studio_id=studio-7").text
     assert all(x["order_id"] in page for x in body["halts"])
     assert msgspec.json.decode(client.get("/readyz").content)["ready"]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "sort=placed", "q=a-20&paid=true", "studio_id=studio-7&cause=e23&sort=deadline"]
+)
+def test_a_file_has_what_the_list_has_in_its_order(client: TestClient, query: str) -> None:
+    """As filtered, each order by itself; what is sorted backwards comes backwards."""
+
+    def ids(address: str) -> list[str]:
+        text = client.get(address).text.removeprefix("\ufeff")
+        return [row["order_id"] for row in csv.DictReader(io.StringIO(text))]
+
+    found = ids(f"/halts.csv?{query}")
+    cause = "e23" if "cause" in query else ""
+    assert len(found) == {"": 17, "sort=placed": 17}.get(query, 12 if cause else 4)
+    if "sort" not in query:
+        assert ids(f"/halts.csv?{query}&sort=oldest") == found[::-1]
+    if "cause" not in query and "q=" not in query:
+        sort = query.partition("=")[2] or "newest"
+        body = client.get("/api/v1/halts", params={"sort": sort, "limit": "200"}).json()
+        assert found == [x["order_id"] for x in body["halts"]]

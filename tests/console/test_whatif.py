@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processor.console.plan import plan
+from processor.console.plan import Step, plan
 from processor.console.whatif import impact
 from schemas.errors import Rejection
 from schemas.instants import format_instant
@@ -59,36 +60,87 @@ def send(shop: Shop, topic: str, **fields: Any) -> list[dict[str, Any]]:
     return said
 
 
-@st.composite
-def tight_logs(draw: st.DrawFn) -> list[Record]:
-    """Make a studio whose money does not suffice: orders of all sizes, some of them broken already."""
-    hours = st.integers(0, 5)
-    events = [balance(draw(st.integers(0, 40)) * 10, 0, settled="")]
-    for number in range(draw(st.integers(2, 8))):
-        photos = " ".join(sorted(draw(st.sets(st.sampled_from(PHOTOS), max_size=2))))
-        cost = draw(st.integers(1, 20)) * 10
-        only = line("l1", "p2", photos)
-        events.append(placed(f"o{number}", only, cost=cost, placed_at=draw(hours)))
-        if draw(st.integers(0, 4)) == 0:
-            events.append(transfer("started", f"o{number}"))
-    if draw(st.booleans()):
-        events.append(deleted("photo", draw(st.sampled_from(PHOTOS)), at=2))
+#: Balances and costs, in the order of placing, in which what one order gives up another takes; the
+#: first needs a photo that may go.
+SQUEEZED = (
+    (100, (60, 90, 20)),  # without the first, the second gets it, and nothing is left for the third
+    (100, (60, 50)),  # without the first, the second gets it
+    (60, (100, 60, 50)),  # 90 more fund the first and the third, and halt the second
+    (60, (100, 80)),  # 20 more free the second; 40 more fund the first, too
+)
+
+
+def squeezed(number: int, scale: int = 1) -> list[Any]:
+    """Give the events of one of them."""
+    amount, costs = SQUEEZED[number]
+    orders = [
+        placed(
+            f"s{at}",
+            line("l1", "p2", PHOTOS[0] if at == 0 else ""),
+            cost=cost * scale,
+            placed_at=at,
+        )
+        for at, cost in enumerate(costs)
+    ]
+    return [balance(amount * scale, 0, settled=""), *orders]
+
+
+def of_studio(events: list[Any]) -> list[Record]:
+    """Make records of events, all of one studio."""
     numbered = [(topic, {**fields, "studio_id": STUDIOS[0]}) for topic, fields in events]
     return [record(event, number) for number, event in enumerate(numbered)]
 
 
-@settings(max_examples=300)
-@given(
-    log=st.one_of(logs(40, SHAPE), tight_logs(), tight_logs()),
-    kind=st.sampled_from(AssetType) | st.just(AssetType.PHOTO),
-    data=st.data(),
+@st.composite
+def tight_logs(draw: st.DrawFn) -> list[Record]:
+    """Make a studio whose money does not suffice: orders of all sizes, some of them broken already."""
+    which = draw(st.integers(0, len(SQUEEZED)))
+    if which < len(SQUEEZED):
+        events = squeezed(which, draw(st.integers(1, 3)))
+    else:
+        events = [balance(draw(st.integers(0, 40)) * 10, 0, settled="")]
+    begun = len(events) > 1
+    for number in range(draw(st.integers(0 if begun else 2, 6))):
+        photos = " ".join(sorted(draw(st.sets(st.sampled_from(PHOTOS), max_size=2))))
+        cost = draw(st.integers(1, 20)) * 10
+        placed_at = draw(st.integers(2 if begun else 0, 5))
+        only = line("l1", "p2", photos)
+        events.append(placed(f"o{number}", only, cost=cost, placed_at=placed_at))
+        fate = draw(st.integers(0, 5))
+        if fate < 2:
+            events.append(transfer(("started", "succeeded")[fate], f"o{number}"))
+    if draw(st.integers(0, 3)) == 0:
+        events.append(deleted("photo", draw(st.sampled_from(PHOTOS)), at=2))
+    return of_studio(events)
+
+
+ASKED = (st.just(AssetType.PHOTO) | st.sampled_from(AssetType)).flatmap(
+    lambda kind: st.tuples(
+        st.just(kind), st.lists(st.sampled_from(IDS[kind]), min_size=1, max_size=2)
+    )
 )
-def test_impact_is_what_then_happens(
-    log: list[Record], kind: AssetType, data: st.DataObject
-) -> None:
+LOGS = st.one_of(logs(40, SHAPE), tight_logs(), tight_logs())
+
+
+def test_impact_is_what_then_happens() -> None:
     """Predicted = halts emitted after the deletion: opened and ended, over all that credit moves."""
-    ids = data.draw(st.lists(st.sampled_from(IDS[kind]), min_size=1, max_size=2))
-    shop = shop_after(log)
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=300)
+    @given(LOGS, ASKED)
+    @example(of_studio(squeezed(0)), (AssetType.PHOTO, [PHOTOS[0]]))
+    def check(log: list[Record], asked: tuple[AssetType, list[str]]) -> None:
+        seen.update(_delete(shop_after(log), *asked))
+
+    check()
+    assert seen.keys() == set(GROUPS), "each was seen"
+
+
+GROUPS = ("would_halt", "halted_already", "safe", "credit_would_halt", "credit_would_release")
+
+
+def _delete(shop: Shop, kind: AssetType, ids: list[str]) -> list[str]:
+    """Ask, delete, compare; gives the groups in which there were any orders."""
     said = impact(shop.replica, STUDIOS[0], kind, ids, shop.console.secured(STUDIOS[0]))
     before = {key: x.reasons for key, x in shop.console.index.entries.items()}
     emitted = send(shop, ASSET_DELETED, asset_type=kind, asset_ids=list(ids))
@@ -102,27 +154,34 @@ def test_impact_is_what_then_happens(
         assert affected.reasons == before[join_key(STUDIOS[0], affected.order_id)]
     halted = {x["order_id"] for x in emitted if x["change"] != "ended"}
     assert not halted & {x.order_id for x in said.safe.orders if not x.reasons}
+    return [name for name in GROUPS if getattr(said, name).count]
 
 
-@settings(max_examples=300)
-@given(
-    log=st.one_of(logs(40, SHAPE), tight_logs(), tight_logs()),
-    currency=st.sampled_from(("EUR", "EUR", "USD")),
-    data=st.data(),
-)
-def test_top_ups_free_the_orders_that_the_plan_says(
-    log: list[Record], currency: str, data: st.DataObject
-) -> None:
+def test_top_ups_free_the_orders_that_the_plan_says() -> None:
     """Top-ups applied = orders freed, and halted; the last step leaves nobody short."""
-    shop = shop_after(log)
-    said = plan(shop.replica, STUDIOS[0], currency)
-    if not said.steps:
-        assert not said.waiting_count
-        return
-    assert said.steps[-1].waiting_count == 0
-    amounts = [step.top_up_minor for step in said.steps]
-    assert amounts == sorted(set(amounts)) and amounts[0] > 0
-    step = data.draw(st.sampled_from(said.steps))
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=300)
+    @given(LOGS, st.sampled_from(("EUR", "EUR", "USD")), st.integers(0, 19))
+    @example(of_studio(squeezed(2)), "EUR", 0)
+    @example(of_studio([*squeezed(3), deleted("photo", PHOTOS[0], at=2)]), "EUR", 1)
+    def check(log: list[Record], currency: str, number: int) -> None:
+        shop = shop_after(log)
+        said = plan(shop.replica, STUDIOS[0], currency)
+        if not said.steps:
+            assert not said.waiting_count
+            return
+        assert said.steps[-1].waiting_count == 0
+        amounts = [step.top_up_minor for step in said.steps]
+        assert amounts == sorted(set(amounts)) and amounts[0] > 0
+        seen.update(_top_up(shop, currency, said.steps[number % len(said.steps)]))
+
+    check()
+    assert seen.keys() == {"frees", "halts", "funds_count", "waiting_count"}, "each was seen"
+
+
+def _top_up(shop: Shop, currency: str, step: Step) -> list[str]:
+    """Top up and compare; gives what there was to compare."""
     account = shop.worker.shard.studios[STUDIOS[0]].accounts[currency]
     kept = account.balance
     assert kept is not None
@@ -138,6 +197,7 @@ def test_top_ups_free_the_orders_that_the_plan_says(
     )
     assert (sorted(step.frees), sorted(step.halts)) == (ended(emitted), opened(emitted))
     assert step.waiting_count == len(account.short)
+    return [x for x in ("frees", "halts", "funds_count", "waiting_count") if getattr(step, x)]
 
 
 def test_the_first_amount_that_frees_an_order_is_the_smallest() -> None:

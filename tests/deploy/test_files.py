@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,19 @@ import pytest
 import yaml
 
 from processor.config import ENV_PREFIX, Settings
+from processor.console.settings import ENV_PREFIX as WEB_PREFIX
+from processor.console.settings import ConsoleSettings, load
 from tests.observability.queries import DASHBOARDS, DEPLOY
 
 ROOT = DEPLOY.parent
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "orderhalt.yaml").read_text()))
+MANIFESTS = [
+    manifest
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    for manifest in yaml.safe_load_all(path.read_text())
+]
 PORT = Settings.model_fields["admin_port"].default
+WEB_PORT = ConsoleSettings.model_fields["port"].default
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -51,6 +59,16 @@ def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
     for name in " ".join(copied).split():
         assert (ROOT / name).exists()
         assert f"!{name.split('/')[0]}" in kept
+
+
+def test_the_image_has_what_the_pages_need() -> None:
+    """Its lock file names every dependency of the project and of its extra `web`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["web"]]
+    locked = (ROOT / "requirements" / "run.txt").read_text()
+    names = set(re.findall(r"^([\w.-]+)==", locked, re.MULTILINE))
+    assert {re.match(r"[\w.-]+", x)[0].lower() for x in wanted} <= names  # type: ignore[index]
+    assert f"EXPOSE {PORT} {WEB_PORT}" in (DEPLOY / "Dockerfile").read_text()
 
 
 def test_the_compose_file_is_valid() -> None:
@@ -103,6 +121,12 @@ def test_grafana_finds_datasource_dashboards_and_runbook() -> None:
         assert runbook == "/usr/share/grafana" + variables["runbook"]["query"]
 
 
+def container_of(kind: str) -> Any:
+    [pods] = [x["spec"]["template"]["spec"] for x in MANIFESTS if x["kind"] == kind]
+    [container] = pods["containers"]
+    return container
+
+
 def environment_of(service: Any) -> dict[str, Any]:
     return {k: v for k, v in (service.get("environment") or {}).items() if k.startswith(ENV_PREFIX)}
 
@@ -110,23 +134,55 @@ def environment_of(service: Any) -> dict[str, Any]:
 def test_every_variable_is_a_setting() -> None:
     """A misspelt variable would be ignored in silence."""
     names = {name for service in COMPOSE["services"].values() for name in environment_of(service)}
-    for manifest in MANIFESTS:
-        if manifest["kind"] == "StatefulSet":
-            [container] = manifest["spec"]["template"]["spec"]["containers"]
-            names |= {variable["name"] for variable in container["env"]}
+    for kind in ("StatefulSet", "Deployment"):
+        names |= {variable["name"] for variable in container_of(kind)["env"]}
     names |= set(re.findall(r"\b(ORDERHALT_\w+)=", (DEPLOY / "Dockerfile").read_text()))
     assert names
-    assert {x.removeprefix(ENV_PREFIX).lower() for x in names} <= set(Settings.model_fields)
+    web = {x for x in names if x.startswith(WEB_PREFIX)}
+    assert web
+    assert {x.removeprefix(WEB_PREFIX).lower() for x in web} <= set(ConsoleSettings.model_fields)
+    others = {x.removeprefix(ENV_PREFIX).lower() for x in names - web}
+    assert others <= set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda x: f"{x['kind']}-{x['metadata']['name']}"
+)
 def test_the_manifests_are_valid(manifest: Any) -> None:
     kubernetes_validate.validate(manifest, "1.33", strict=True)
 
 
 def test_probes_ask_what_the_admin_port_answers() -> None:
-    [workers] = [x for x in MANIFESTS if x["kind"] == "StatefulSet"]
-    [container] = workers["spec"]["template"]["spec"]["containers"]
+    container = container_of("StatefulSet")
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert [x["containerPort"] for x in container["ports"]] == [PORT]
+
+
+def test_the_pages_are_served_with_tokens_that_are_secrets() -> None:
+    """Both files start a service that the settings let start, which nothing but a secret lets in."""
+    service, container = COMPOSE["services"]["web"], container_of("Deployment")
+    assert service["command"] == container["args"] == ["web"]
+    tokens = []
+    of_container = {x["name"]: x["value"] for x in container["env"]}
+    for environment in (environment_of(service), of_container):
+        fields = {
+            name.removeprefix(WEB_PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(WEB_PREFIX)
+        }
+        settings = load(**fields)
+        assert not settings.is_loopback
+        tokens.append(str(settings.tokens))
+    [secret] = service["secrets"]
+    assert tokens[0] == f"/run/secrets/{secret}"
+    assert COMPOSE["secrets"][secret]["file"] == "./tokens.toml"
+    assert "/deploy/tokens.toml" in (ROOT / ".gitignore").read_text().splitlines()
+    [pods] = [x["spec"]["template"]["spec"] for x in MANIFESTS if x["kind"] == "Deployment"]
+    [volume] = [x for x in pods["volumes"] if "secret" in x]
+    [mount] = [x for x in container["volumeMounts"] if x["name"] == volume["name"]]
+    assert str(Path(tokens[1]).parent) == mount["mountPath"]
+    assert service["ports"] == [f"127.0.0.1:{WEB_PORT}:{WEB_PORT}"]
+    assert [x["containerPort"] for x in container["ports"]] == [WEB_PORT]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "http"

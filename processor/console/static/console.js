@@ -53,6 +53,7 @@
   const text = by("live-text");
   const pause = by("live-pause");
   const lost = by("lost");
+  const kafka = by("kafka");
   const announce = by("announce");
   let paused = false;
   let connected = false;
@@ -63,10 +64,11 @@
 
   const show = () => {
     live.classList.toggle("paused", paused);
-    live.classList.toggle("lost", !connected);
+    live.classList.toggle("lost", !connected || !kafka.hidden);
     const many = waiting === 1 ? words.waitingOne : words.waiting.replace("{count}", waiting);
     const changes = waiting ? ` · ${many}` : "";
-    text.textContent = !connected ? words.lost : paused ? words.paused + changes : words.live;
+    text.textContent = !connected ? words.lost : paused ? words.paused + changes
+      : kafka.hidden ? words.live : words.stale;
     pause.textContent = paused ? words.resume : words.pause;
   };
 
@@ -127,7 +129,8 @@
     });
     source.addEventListener("reset", (event) => { place = event.lastEventId; soon(); });
     source.addEventListener("state", (event) => {
-      lost.hidden = connected && JSON.parse(event.data).connected;
+      kafka.hidden = JSON.parse(event.data).connected;
+      show();
     });
   };
   connect();
@@ -140,6 +143,13 @@
     paused = false;
     refresh();
     paused = was;
+  });
+  // Who filters without seeing is told what has come of it.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const asked = event.detail.requestConfig;
+    if (asked && asked.elt.id === "filters") {
+      announce.textContent = document.querySelector("#list .total").textContent;
+    }
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && waiting) soon(); });
   window.addEventListener("pagehide", () => source.close());

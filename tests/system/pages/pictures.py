@@ -14,8 +14,16 @@ from playwright.sync_api import Browser, Page
 
 from tests.console.scene import busy_shop
 from tests.console.served import Served
+from tests.console.shop import Shop
+from tests.contract.vocabulary import deleted, line, placed
 from tests.system.pages.browser import DESKTOP, PHONE, chromium
-from tests.system.pages.test_accessibility import LINKS, SCREENS, STATES
+from tests.system.pages.test_accessibility import (
+    LINKS,
+    SCREENS,
+    STATES,
+    UNUSUAL,
+    unusual_service,
+)
 
 _ORDER = "/order?studio_id=studio-7&order_id=A-2102"
 
@@ -32,6 +40,8 @@ def main() -> None:
     with Served(busy_shop(), **LINKS) as service, chromium() as browser:
         if arguments.all:
             _everything(browser, service.url, arguments.directory)
+            _unusual(browser, arguments.directory)
+            _crowded(browser, arguments.directory)
         else:
             _for_the_docs(browser, service.url, arguments.directory)
 
@@ -73,9 +83,55 @@ def _everything(browser: Browser, url: str, directory: Path) -> None:
             page = _open(browser, url + address, **options)
             if state == "impact":
                 _ask(page)
-            name = f"{state}-{screen}".replace(" ", "-")
-            page.screenshot(path=directory / f"{name}.png", full_page=True)
+            _picture(page, directory, state, screen)
             page.context.close()
+    for state, address in STATES.items():
+        page = _open(browser, url + address, locale="de")
+        if state == "impact":
+            _ask(page)
+        _picture(page, directory, state, "german")
+        page.emulate_media(media="print")
+        _picture(page, directory, state, "print")
+        page.context.close()
+
+
+def _unusual(browser: Browser, directory: Path) -> None:
+    screens = [x for x in SCREENS if x != "forced colours"]
+    for state in UNUSUAL:
+        with unusual_service(state) as service:
+            for screen in screens:
+                page = _open(browser, service.url + "/halts", **SCREENS[screen])
+                _picture(page, directory, state, screen)
+            if state != "hostile":
+                continue
+            page = _open(browser, service.url + "/halts")
+            links = page.locator("a.open").element_handles()
+            for number, address in enumerate([x.get_attribute("href") for x in links]):
+                page = _open(browser, service.url + str(address), **SCREENS["narrowest"])
+                _picture(page, directory, f"hostile order {number}", "narrowest")
+
+
+def _crowded(browser: Browser, directory: Path) -> None:
+    """Ten thousand halted orders, then a lost connection."""
+    shop = Shop()
+    shop.send(*(placed(f"o{n:05}", line("1", f"p{n % 500}"), cost=100) for n in range(10_000)))
+    shop.send(*(deleted("product", f"p{n}", at=n % 20) for n in range(500)))
+    pages = []
+    with Served(shop, **LINKS) as service:
+        for screen in ("desktop", "dark phone"):
+            page = _open(browser, service.url + "/halts?sort=placed", **SCREENS[screen])
+            page.locator("a[rel=next]").click()
+            page.locator("nav.pager a").first.wait_for()
+            _picture(page, directory, "ten thousand", screen)
+            pages.append((page, screen))
+    for page, screen in pages:
+        page.locator("#lost").wait_for()
+        _picture(page, directory, "connection lost", screen)
+
+
+def _picture(page: Page, directory: Path, state: str, screen: str) -> None:
+    name = f"{state}-{screen}".replace(" ", "-")
+    page.screenshot(path=directory / f"{name}.png", full_page=True)
 
 
 if __name__ == "__main__":

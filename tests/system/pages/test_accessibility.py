@@ -12,7 +12,7 @@ from processor.console.access import Tokens, Viewer
 from processor.console.console import Health
 from tests.console.scene import busy_shop, calm_shop, hostile_shop
 from tests.console.served import Served
-from tests.system.pages.browser import DESKTOP, PHONE, faults
+from tests.system.pages.browser import COLOURS, DESKTOP, PHONE, SIZES, faults
 
 TOKENS = Tokens([("t" * 30, Viewer("studio-7"))])
 LINKS: dict[str, Any] = {
@@ -43,16 +43,23 @@ def served() -> Iterator[Served]:
         yield service
 
 
-@pytest.fixture(scope="module", params=["calm", "loading", "disconnected", "hostile", "login"])
-def unusual(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Serve a state that the busy shop is not in; gives the address."""
-    name = request.param
+#: States of the whole service that the busy shop is not in.
+UNUSUAL = ("calm", "loading", "disconnected", "hostile", "login")
+
+
+def unusual_service(name: str) -> Served:
+    """Serve one of them."""
     shop = {"calm": calm_shop, "hostile": hostile_shop}.get(name, busy_shop)()
     if name == "loading":
         shop.console.health = Health(ready=False, connected=True, behind=1_234_567)
     if name == "disconnected":
         shop.console.health = Health(ready=True, connected=False, behind=0)
-    with Served(shop, TOKENS if name == "login" else None, **LINKS) as service:
+    return Served(shop, TOKENS if name == "login" else None, **LINKS)
+
+
+@pytest.fixture(scope="module", params=UNUSUAL)
+def unusual(request: pytest.FixtureRequest) -> Iterator[str]:
+    with unusual_service(request.param) as service:
         yield service.url + "/halts"
 
 
@@ -65,41 +72,106 @@ SCREENS: dict[str, dict[str, Any]] = {
 }
 
 
-def look_at(page: Page, address: str) -> None:
+#: What is looked for on each screen, () for everything. The same elements are on all of them: a
+#: narrow screen has other sizes, dark and forced colours are other colours, and a dark phone is dark
+#: and narrow, which two others are already.
+LOOKED_FOR: dict[str, tuple[str, ...] | None] = {
+    "desktop": (),
+    "narrowest": SIZES,
+    "dark": COLOURS,
+    "forced colours": COLOURS,
+    "dark phone": None,
+}
+
+
+def show_on(page: Page, screen: str) -> None:
+    """Show what the page shows on another screen."""
+    options = SCREENS[screen]
+    page.set_viewport_size(options["viewport"])
+    page.emulate_media(
+        color_scheme=options.get("color_scheme", "light"),
+        forced_colors=options.get("forced_colors", "none"),
+    )
+
+
+def look_at(page: Page, *screens: str) -> None:
     """Check what holds for every page, however it is looked at."""
-    page.goto(address)
-    assert faults(page) == [], address
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= page.evaluate("window.innerWidth"), f"{address} is {width} px wide"
+    for screen in screens:
+        show_on(page, screen)
+        rules = LOOKED_FOR[screen]
+        if rules is not None:
+            assert faults(page, rules) == [], (page.url, screen)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        room = page.evaluate("window.innerWidth")
+        assert width <= room, f"{page.url} is {width} px wide on {screen}"
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+def test_what_is_not_right_is_found(open_page: Callable[..., Page], served: Served) -> None:
+    """The tests below would notice: a bad colour, a name that is missing, a page that is too wide."""
+    page = open_page()
+    pale = "document.querySelector('h1').style.color = '#999'"
+    for spoil, screen, fault in (
+        (pale, "desktop", "color-contrast"),
+        (pale.replace("#999", "#555"), "dark", "color-contrast"),
+        ("document.querySelector('#ids').labels[0].remove()", "desktop", "label"),
+        ("document.querySelector('h1').style.minWidth = '400px'", "narrowest", "px wide"),
+        ("document.querySelector('h1').style.minWidth = '400px'", "dark phone", "px wide"),
+    ):
+        page.goto(served.url + "/impact")
+        page.wait_for_function("document.cookie.includes('orderhalt_zone')")
+        page.goto(served.url + "/impact")
+        page.evaluate(spoil)
+        with pytest.raises(AssertionError, match=fault):
+            look_at(page, screen)
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_nothing_stands_in_the_way(
-    open_page: Callable[..., Page], served: Served, screen: str
+    open_page: Callable[..., Page], served: Served, state: str
 ) -> None:
-    page = open_page(**SCREENS[screen])
-    for address in STATES.values():
-        look_at(page, served.url + address)
+    page = open_page()
+    page.goto(served.url + STATES[state])
+    look_at(page, *LOOKED_FOR)
 
 
-@pytest.mark.parametrize("screen", ["desktop", "narrowest", "dark"])
-def test_nor_in_unusual_states(open_page: Callable[..., Page], unusual: str, screen: str) -> None:
-    look_at(open_page(**SCREENS[screen]), unusual)
+@pytest.mark.parametrize("state", ["list of a studio", "halted order", "credit"])
+def test_tables_that_have_become_blocks_are_still_tables(
+    open_page: Callable[..., Page], served: Served, state: str
+) -> None:
+    page = open_page(**SCREENS["narrowest"])
+    page.goto(served.url + STATES[state])
+    assert faults(page) == []
+
+
+def test_nor_in_unusual_states(open_page: Callable[..., Page], unusual: str) -> None:
+    page = open_page()
+    page.goto(unusual)
+    look_at(page, *LOOKED_FOR)
+
+
+def test_a_lost_kafka_is_not_called_live(open_page: Callable[..., Page]) -> None:
+    """What is lost is named, and nothing else."""
+    page = open_page()
+    with unusual_service("disconnected") as service:
+        page.goto(service.url + "/halts")
+        expect(page.locator("#live-text")).to_have_text("Out of date")
+        expect(page.locator("#kafka")).to_be_visible()
+        expect(page.locator("#lost")).to_be_hidden()
 
 
 def test_the_answer_before_a_deletion_is_as_good(
     open_page: Callable[..., Page], served: Served
 ) -> None:
-    for scheme in ("light", "dark"):
-        page = open_page(color_scheme=scheme)
-        page.goto(served.url + "/impact")
-        page.get_by_label("Studio").fill("studio-7")
-        page.get_by_label("Their ids, one a line").fill("c1\nw1a\nf82")
-        page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_role("heading", name="1 order would be halted")).to_be_visible()
-        page.get_by_text("Safe: 1").click()
-        expect(page.get_by_role("link", name="A-2105")).to_be_visible()
-        assert faults(page) == []
+    page = open_page()
+    page.goto(served.url + "/impact")
+    page.get_by_label("Studio").fill("studio-7")
+    page.get_by_label("Their ids, one a line").fill("c1\nw1a\nf82")
+    page.get_by_role("button", name="Ask").click()
+    answer = page.get_by_role("heading", name="1 order would be halted")
+    expect(answer).to_be_in_viewport()
+    page.get_by_text("Safe: 1").click()
+    expect(page.get_by_role("link", name="A-2105")).to_be_visible()
+    look_at(page, *LOOKED_FOR)
 
 
 def test_it_is_a_table_for_screen_readers_however_it_looks(
@@ -134,6 +206,8 @@ def test_everything_works_by_keyboard_alone(open_page: Callable[..., Page], serv
     row = page.get_by_role("link", name="A-2102")
     expect(page.locator("tr.halt")).to_have_count(1)
     expect(search).to_be_focused()
+    # Who does not see is told what has come of it.
+    expect(page.locator("#announce")).to_contain_text("1 of them is shown")
     for _ in range(20):
         page.keyboard.press("Tab")
         if row.evaluate("x => x === document.activeElement"):
