@@ -38,7 +38,7 @@ from schemas import private, topics
 from schemas.errors import Rejection
 from schemas.halted import Emission
 
-_WORKER_CORE, _OTHER_CORE = 0, 1
+WORKER_CORE, OTHER_CORE = 0, 1
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--interval-ms", type=int, default=100)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds")
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, {_OTHER_CORE})
+    os.sched_setaffinity(0, {OTHER_CORE})
     with LocalKafka(heap_mebibytes=1000) as kafka:
         result = asyncio.run(_measure(arguments, kafka.bootstrap_servers))
     print(json.dumps(result, indent=2))  # noqa: T201 - this is what it is for
@@ -76,16 +76,16 @@ async def _measure(arguments: argparse.Namespace, servers: str) -> dict[str, Any
     async with Sender(servers) as sender:
         if not arguments.rate:
             await sender.send(records)
-            worker = _Worker(servers, arguments.interval_ms)
+            worker = Worker(servers, arguments.interval_ms)
             sent_at = None
         else:
             prepared = list(records)
-            worker = _Worker(servers, arguments.interval_ms)
+            worker = Worker(servers, arguments.interval_ms)
             await asyncio.sleep(3)
             sent_at = await _send_at_rate(sender, prepared, arguments.rate)
     finished = worker.wait_until_applied(servers, arguments.partitions, arguments.timeout)
     cpu = worker.end()
-    log = _Log(servers, arguments.partitions)
+    log = Log(servers, arguments.partitions)
     result = {
         "measured": "one worker on one core, exactly once, through Kafka",
         **description(),
@@ -117,7 +117,7 @@ async def _send_at_rate(sender: Sender, records: list[Any], rate: float) -> floa
     return time.time()
 
 
-class _Worker:
+class Worker:
     """One `orderhalt worker`, alone on its core."""
 
     def __init__(self, servers: str, interval_ms: int) -> None:
@@ -128,9 +128,14 @@ class _Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "processor.cli", "worker", "--log-level", "warning"],
             env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, {_WORKER_CORE}),  # noqa: PLW1509
+            preexec_fn=lambda: os.sched_setaffinity(0, {WORKER_CORE}),  # noqa: PLW1509
         )
         self.rss_mib = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def wait_until_applied(self, servers: str, partitions: int, timeout: float) -> bool:
         """Wait until the group has no lag; tell whether it came to that."""
@@ -166,7 +171,7 @@ class _Worker:
         return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
-class _Log:
+class Log:
     """What is in Kafka after a run, read with another client than the worker's."""
 
     def __init__(self, servers: str, partitions: int) -> None:

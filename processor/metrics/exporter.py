@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -32,7 +31,6 @@ from schemas import topics
 
 #: Kind of event → topic without prefix.
 _TOPIC_OF: Final = {topic.value: topic.name for topic in topics.INPUTS}
-_TABLE_OF: Final = itemgetter(0)
 _DELAY: Final = names.HALT_DELAY_SECONDS
 _DURATION: Final = names.HALT_DURATION_SECONDS
 #: Counted by the collector's callback and by prometheus-client.
@@ -154,7 +152,7 @@ class Exporter(Observer):
         said = published(report.said, report.forgotten, self._clock() * 1000)
         with self.lock:
             self._move_state(committed, report)
-            self._count_commit(committed)
+            self._count_commit(committed, report)
             self._count_records(committed, report)
             self._count_halts(said)
         self.lag.commit(
@@ -170,14 +168,14 @@ class Exporter(Observer):
         if committed.opened_at is not None:
             self.open_windows[committed.partition].popleft()
 
-    def _count_commit(self, committed: Committed) -> None:
+    def _count_commit(self, committed: Committed, report: Report) -> None:
         if committed.opened_at is not None:
             seconds = committed.ended_at - committed.opened_at
             self._observe(names.COMMIT_WINDOW_SECONDS, seconds)
             self._observe(names.COMMIT_WINDOW_EVENTS, sum(committed.records.values()))
         seconds = committed.ended_at - committed.sealed_at
         self._observe(names.COMMIT_TRANSACTION_SECONDS, seconds)
-        for table, count in Counter(map(_TABLE_OF, committed.rows)).items():
+        for table, count in report.written.items():
             self._add(names.ROWS_WRITTEN_TOTAL, count, table)
 
     def _count_records(self, committed: Committed, report: Report) -> None:

@@ -53,10 +53,10 @@ class PartitionState:
         for before, now in report.halted:
             if before is not None:
                 self._halted(before, -1)
-                self.halted_since.remove(before.halt.halted_since)
+                self.halted_since.remove(before[1].halted_since)
             if now is not None:
                 self._halted(now, 1)
-                self.halted_since.add(now.halt.halted_since)
+                self.halted_since.add(now[1].halted_since)
         for table, more in report.rows.items():
             self.rows[table] += more
         self.unchecked += report.unchecked

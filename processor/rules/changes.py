@@ -102,6 +102,7 @@ class Changes:
             # The whole order's transfer, where it came so late, has an empty package id.
             key = _key(studio, order_id) + b"/" + quote_id(scope or "").encode()
             rows.append((_ORDERS, key, _encode_transfer(studio, order_id, scope)))
+        orders = len(rows)
         for (studio, table), assets in self._marks.items():
             _drain_marks(studio, table, assets, rows)
         for studio, currency in self._balances:
@@ -110,8 +111,18 @@ class Changes:
             balance = None if account is None else account.balance
             value = None if balance is None else encode(balance)
             rows.append((_BALANCES, _key(studio, currency), value))
+        if self.report is not None:
+            self._count_written(self.report.written, orders)
         self.clear()
         return rows
+
+    def _count_written(self, written: dict[str, int], orders: int) -> None:
+        """Tell an observer how many rows of each table there were, without looking at them."""
+        for (_, table), assets in self._marks.items():
+            name = ASSET_TABLES[table]
+            written[name] = written.get(name, 0) + len(assets)
+        written[_BALANCES] = len(self._balances)
+        written[_ORDERS] = orders
 
     def _drain_order(self, studio: Studio, order: OrderState, rows: list[ChangedRow]) -> None:
         order.dirty = False

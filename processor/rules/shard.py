@@ -29,7 +29,7 @@ from processor.rules.judge import (
 )
 from processor.rules.order import OrderState
 from processor.rules.records import Cause, Writer
-from processor.rules.report import Effectless, Said
+from processor.rules.report import Effectless
 from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
 from schemas import events
@@ -412,7 +412,7 @@ class Shard:
             order.moved = True
             cause_ms = None if event is None else at.timestamp_ms
             self.changes.report.said.append(
-                Said(before, said[0], order.phase, cause.occurred_at, cause_ms, said[1].key)
+                (before, said[0], order.phase, cause.occurred_at, cause_ms, said[1].key)
             )
         return said[1]
 

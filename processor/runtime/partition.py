@@ -239,7 +239,6 @@ class Partition:
         told = work.told
         return Committed(
             partition=self.number,
-            rows=work.rows,
             emissions=work.emissions,
             records=told.records,
             rejections=told.rejections,

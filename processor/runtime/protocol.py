@@ -90,7 +90,6 @@ class Committed:
     """What one transaction has made count, for an observer."""
 
     partition: int
-    rows: Sequence[ChangedRow]
     emissions: Sequence[Emission]
     records: Mapping[str, int]
     """Input topic → records that were applied or rejected."""

@@ -100,7 +100,6 @@ class Worker:
         self.exporter.committed(
             Committed(
                 partition=partition,
-                rows=drained,
                 emissions=window.emissions,
                 records=Counter(record.topic for record in window.records),
                 rejections=window.rejections,
