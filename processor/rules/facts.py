@@ -21,6 +21,10 @@ from processor.rules.rows import (
     Transfer,
 )
 from schemas import events
+from schemas.errors import Rejection, RejectionCode
+
+#: At most so many package scopes an order, besides the whole order (contract.md §2).
+SCOPES_MAX = 1000
 
 _STATUS = {"started": STARTED, "failed": FAILED, "succeeded": SUCCEEDED}
 
@@ -60,6 +64,33 @@ def merge_standing(
     ):
         return None
     return Standing(event.occurred_at, cancelled, event.event_id)
+
+
+def merge_transfers(
+    transfers: tuple[Transfer, ...], event: events.LabTransfer
+) -> tuple[tuple[Transfer, ...], int]:
+    """Give the transfers with the event merged in, and the place of the changed one, or -1.
+
+    A scope keeps its place for ever: the first INLINE_TRANSFERS stand in the order's own row.
+    """
+    scope = event.package_id
+    for at, kept in enumerate(transfers):
+        if kept.package_id == scope:
+            merged = merge_transfer(kept, event)
+            if merged is None:
+                return transfers, -1
+            return (*transfers[:at], merged, *transfers[at + 1 :]), at
+    if scope is not None and len(transfers) >= SCOPES_MAX:
+        packages = sum([x.package_id is not None for x in transfers])
+        if packages >= SCOPES_MAX:
+            raise Rejection(
+                RejectionCode.TOO_MANY_SCOPES,
+                f"package_id: the order has transfers of {SCOPES_MAX} packages already.",
+                "package_id",
+            )
+    merged = merge_transfer(None, event)
+    assert merged is not None, "a first transfer is always kept"
+    return (*transfers, merged), len(transfers)
 
 
 def merge_transfer(kept: Transfer | None, event: events.LabTransfer) -> Transfer | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from processor.rules import loading
 from processor.rules.changes import ChangedRow
+from processor.rules.conclusion import Coordinates
 from processor.rules.forgetting import Retention
 from processor.rules.report import Report
 from processor.rules.rows import (
@@ -26,7 +27,7 @@ from processor.rules.rows import (
     OwnTransfer,
     decode,
 )
-from processor.rules.shard import RULES_VERSION, Coordinates, Shard
+from processor.rules.shard import RULES_VERSION, Shard
 from processor.rules.studio import Studio
 from schemas import topics
 from schemas.door import DOORS, Decode

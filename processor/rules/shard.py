@@ -10,25 +10,15 @@ the same records and rows, in every process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-from msgspec import Struct
 
 from processor.rules import facts
 from processor.rules.changes import Changes
+from processor.rules.conclusion import Affected, Concluder, Coordinates, in_memory
 from processor.rules.forgetting import Forgetting, Retention
-from processor.rules.judge import (
-    CREDIT,
-    IN_FLIGHT,
-    PACKAGE,
-    SECURED,
-    Finding,
-    find_reasons,
-    unsecured_lines,
-)
+from processor.rules.judge import IN_FLIGHT, SECURED, unsecured_lines
 from processor.rules.order import OrderState
-from processor.rules.records import Cause, Writer
 from processor.rules.report import Effectless
 from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
 from processor.rules.studio import Studio
@@ -40,27 +30,7 @@ from schemas.partitioning import default_partition
 #: Raised whenever the same facts are judged otherwise than by the release before (contract.md §5).
 RULES_VERSION = 1
 
-#: At most so many package scopes an order, besides the whole order (contract.md §2).
-SCOPES_MAX = 1000
-
 _TABLE_OF = {"product": 0, "photo": 1, "package": 2}
-_CREDIT_FINDING = Finding(CREDIT, ())
-
-Affected = Sequence[OrderState]
-"""The orders whose judgement an event may have changed, but for credit."""
-Judged = dict[str, tuple[OrderState, tuple[Finding, ...]]]
-"""Order id → the order and its reasons but credit."""
-
-
-class Coordinates(Struct, frozen=True, gc=False):
-    """Where an input event stands."""
-
-    topic: str
-    """With its prefix."""
-    partition: int
-    offset: int
-    timestamp_ms: int
-    """The record's."""
 
 
 class Shard:
@@ -83,7 +53,7 @@ class Shard:
         """The rows changed since they were last drained."""
         self._partitions = partitions
         self.forgetting = Forgetting(self.studios, self.changes, retention or Retention())
-        self._writer = Writer(topic_prefix)
+        self._concluder = Concluder(self.changes, topic_prefix)
 
     # ---- events
 
@@ -102,7 +72,7 @@ class Shard:
         elif kind is events.OrderPlaced:
             self.partition_time = now = touched
         affected = _APPLY[kind](self, studio, event, touched)
-        emitted = self._conclude(studio, affected, event, at)
+        emitted = self._concluder.conclude(studio, affected, event, at)
         if studio.released_marks:
             self.forgetting.watch_released(studio)
         if now is not None and now >= self.forgetting.due_ms:
@@ -164,7 +134,7 @@ class Shard:
             return self._stale(event)
         before = order.transfers if order is not None else ()
         # Nothing may have changed where this raises.
-        transfers, at = _merge_transfers(before, event)
+        transfers, at = facts.merge_transfers(before, event)
         if at < 0:
             self._stale(event)
         elif at >= INLINE_TRANSFERS:
@@ -267,7 +237,7 @@ class Shard:
             self.changes.count_marks(table, len(marks) - known)
             self.forgetting.watch_marks(touched, table, studio.id, unwatched)
         self.changes.marks(studio, table, changed)
-        return [_in_memory(studio, order_id) for order_id in affected]
+        return [in_memory(studio, order_id) for order_id in affected]
 
     def _merge_marks(
         self,
@@ -362,66 +332,12 @@ class Shard:
                     return
             self._effectless(Effectless.TRANSFER_UNKNOWN_PACKAGE)
 
-    # ---- judgement
-
-    def _conclude(
-        self, studio: Studio, affected: Affected, event: Any, at: Coordinates
-    ) -> list[Emission]:
-        """Judge what is affected, fund the accounts that have changed, and emit what is new."""
-        judged: Judged = {}
-        by_new_rules = event is None
-        for order in affected:
-            _judge(studio, order, judged, flipped=by_new_rules)
-        for account in studio.accounts.values():
-            if account.changed:
-                for order_id in account.fund():
-                    if order_id not in judged:
-                        _judge(studio, _in_memory(studio, order_id), judged, flipped=True)
-        emitted: list[Emission] = []
-        if not judged:
-            return emitted
-        for order_id in sorted(judged) if len(judged) > 1 else judged:
-            order, findings = judged[order_id]
-            said = self._say(studio, order, findings, event, at)
-            if said is not None:
-                emitted.append(said)
-        return emitted
-
-    def _say(
-        self,
-        studio: Studio,
-        order: OrderState,
-        findings: tuple[Finding, ...],
-        event: Any,
-        at: Coordinates,
-    ) -> Emission | None:
-        """Give the record of what is new of an order's halt, and keep that it was said."""
-        placed = order.placed
-        if placed is None:
-            return None
-        account = studio.accounts.get(order.currency)
-        if account is not None and order.id in account.short:
-            findings = tuple(sorted((*findings, _CREDIT_FINDING)))
-        cause = _cause(event, at)
-        said = self._writer.write(studio.id, order, findings, account, cause)
-        if said is None:
-            return None
-        before, order.halt = order.halt, said[0]
-        self.changes.order(studio, order)
-        if self.changes.report is not None:
-            order.moved = True
-            cause_ms = None if event is None else at.timestamp_ms
-            self.changes.report.said.append(
-                (before, said[0], order.phase, cause.occurred_at, cause_ms, said[1].key)
-            )
-        return said[1]
-
     def rejudge(self, version: int) -> list[Emission]:
         """Judge again what is in flight or halted, under rules of another version (contract.md §5)."""
         emitted: list[Emission] = []
         for _, studio in sorted(self.studios.items()):
             at = Coordinates("", -1, version, self.partition_time or 0)
-            emitted += self._conclude(studio, _in_flight_or_halted(studio), None, at)
+            emitted += self._concluder.conclude(studio, _in_flight_or_halted(studio), None, at)
         return emitted
 
 
@@ -438,35 +354,10 @@ _APPLY: dict[Any, Callable[[Shard, Studio, Any, int], Affected]] = {
 }
 
 
-def _judge(studio: Studio, order: OrderState, judged: Judged, *, flipped: bool = False) -> None:
-    """Find the reasons but credit of an order, and tell its account of them.
-
-    An order that has none and had none has nothing to say, unless its credit may have `flipped`.
-    """
-    if order.phase is not IN_FLIGHT:
-        if order.halt is not None:
-            judged[order.id] = (order, ())
-        return
-    findings = find_reasons(order.lines, order.transfers, studio.marks)
-    if not findings and order.halt is None and not flipped:
-        return
-    judged[order.id] = (order, findings)
-    account = studio.accounts.get(order.currency)
-    if account is not None:
-        account.set_missing(order.id, bool(findings) and findings[0].code <= PACKAGE)
-
-
 def _is_settled(studio: Studio, order_id: str, currency: str) -> bool:
     """Tell whether a settlement of the order is known already, or comes too late."""
     order = studio.order(order_id)
     return order is not None and (currency in order.settled or order.forgotten_ms is not None)
-
-
-def _in_memory(studio: Studio, order_id: str) -> OrderState:
-    """Give an order that an index names: one in flight, which is never packed."""
-    order = studio.orders[order_id]
-    assert isinstance(order, OrderState), "an order in flight is not packed"
-    return order
 
 
 def _in_flight_or_halted(studio: Studio) -> list[OrderState]:
@@ -480,37 +371,3 @@ def _in_flight_or_halted(studio: Studio) -> list[OrderState]:
             studio.orders[order_id] = order
             found.append(order)
     return found
-
-
-def _merge_transfers(
-    transfers: tuple[Transfer, ...], event: events.LabTransfer
-) -> tuple[tuple[Transfer, ...], int]:
-    """Give the transfers with the event merged in, and the place of the changed one, or -1.
-
-    A scope keeps its place for ever: the first INLINE_TRANSFERS stand in the order's own row.
-    """
-    scope = event.package_id
-    for at, kept in enumerate(transfers):
-        if kept.package_id == scope:
-            merged = facts.merge_transfer(kept, event)
-            if merged is None:
-                return transfers, -1
-            return (*transfers[:at], merged, *transfers[at + 1 :]), at
-    if scope is not None and len(transfers) >= SCOPES_MAX:
-        packages = sum([x.package_id is not None for x in transfers])
-        if packages >= SCOPES_MAX:
-            raise Rejection(
-                RejectionCode.TOO_MANY_SCOPES,
-                f"package_id: the order has transfers of {SCOPES_MAX} packages already.",
-                "package_id",
-            )
-    merged = facts.merge_transfer(None, event)
-    assert merged is not None, "a first transfer is always kept"
-    return (*transfers, merged), len(transfers)
-
-
-def _cause(event: Any, at: Coordinates) -> Cause:
-    """Name what caused a record; no event means new rules, whose version stands for the offset."""
-    if event is None:
-        return Cause(at.timestamp_ms * 1000, f"rules:{at.offset}", rules=at.offset)
-    return Cause(event.occurred_at, event.event_id, at.topic, at.partition, at.offset)
