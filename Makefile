@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench crash retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -69,6 +69,9 @@ bench: compiled ## Measure the compiled rules alone, and one worker on one core 
 	@rm -rf build/bench && mkdir -p build/bench && cp -r tests bench build/bench/
 	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.rules
 	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.worker --rate 20000 $(ARGS)
+
+bench-quick: $(VENV)/.test ## Count the instructions of rules and decoder, against the last count (needs valgrind)
+	@$(BIN)/python -m bench.instructions $(ARGS)
 
 test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
 
