@@ -48,10 +48,13 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--rate", type=float, default=0.0, help="0: drain a preloaded log")
-    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--partitions", type=int, default=4, help="4 with --raw")
     parser.add_argument("--studios", type=int, default=2_000)
     parser.add_argument("--in-flight", type=int, default=20_000)
     parser.add_argument("--interval-ms", type=int, default=100)
+    parser.add_argument(
+        "--raw", action="store_true", help="instead of a worker, the plain loop of bench.rawloop"
+    )
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {OTHER_CORE})
@@ -76,18 +79,19 @@ async def _measure(arguments: argparse.Namespace, servers: str) -> dict[str, Any
     async with Sender(servers) as sender:
         if not arguments.rate:
             await sender.send(records)
-            worker = Worker(servers, arguments.interval_ms)
+            worker = Worker(servers, arguments.interval_ms, raw=arguments.raw)
             sent_at = None
         else:
             prepared = list(records)
-            worker = Worker(servers, arguments.interval_ms)
+            worker = Worker(servers, arguments.interval_ms, raw=arguments.raw)
             await asyncio.sleep(3)
             sent_at = await _send_at_rate(sender, prepared, arguments.rate)
     finished = worker.wait_until_applied(servers, arguments.partitions, arguments.timeout)
     cpu = worker.end()
     log = Log(servers, arguments.partitions)
     result = {
-        "measured": "one worker on one core, exactly once, through Kafka",
+        "measured": ("the plain loop" if arguments.raw else "one worker")
+        + " on one core, exactly once, through Kafka",
         **description(),
         "events": arguments.events,
         "partitions": arguments.partitions,
@@ -120,13 +124,16 @@ async def _send_at_rate(sender: Sender, records: list[Any], rate: float) -> floa
 class Worker:
     """One `orderhalt worker`, alone on its core."""
 
-    def __init__(self, servers: str, interval_ms: int) -> None:
+    def __init__(self, servers: str, interval_ms: int, *, raw: bool = False) -> None:
+        command = ["processor.cli", "worker", "--log-level", "warning"]
+        if raw:
+            command = ["bench.rawloop", "--bootstrap-servers", servers]
         environment = os.environ | {
             "ORDERHALT_BOOTSTRAP_SERVERS": servers,
             "ORDERHALT_COMMIT_INTERVAL_MS": str(interval_ms),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "processor.cli", "worker", "--log-level", "warning"],
+            [sys.executable, "-m", *command],
             env=environment,
             preexec_fn=lambda: os.sched_setaffinity(0, {WORKER_CORE}),  # noqa: PLW1509
         )
