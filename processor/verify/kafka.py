@@ -24,6 +24,7 @@ from processor.runtime.batches import find_unreadable
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.skip import Unreadable
 from processor.verify.plan import Plan
+from processor.verify.replay import UNREADABLE
 from processor.verify.streams import Bounds, Record
 from schemas import private, topics
 from schemas.errors import StateRefused
@@ -162,7 +163,7 @@ class KafkaSource:
         async for batch in self.read(place.topic, place.partition, start, end):
             try:
                 row = private.decode_positions(batch[-1].value or b"")
-            except (ValueError, LookupError):
+            except UNREADABLE:
                 # The comparison of the rows says so.
                 continue
         return row

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from processor.verify.findings import Check, Findings
-from processor.verify.replay import Replay, read_checkpoint
+from processor.verify.replay import UNREADABLE, Replay, read_checkpoint
 from processor.verify.streams import Bounds, Record, Stream
 from schemas import private
 from schemas.private import PositionsRow
@@ -31,6 +29,7 @@ class Positions:
         self._changelogs = changelogs
         self._inputs = inputs
         self._last: PositionsRow | None = None
+        self._last_offset: int | None = None
         self._head: PositionsRow | None = None
         """The head of the stream, decoded; None where that has not been done."""
         self._lawful: dict[str, set[int]] = {topic: set() for topic in inputs}
@@ -66,7 +65,7 @@ class Positions:
             if row is not None:
                 if row.number <= replay.number or head.offset < self._bounds.settled_until:
                     self._compare(head, row, replay)
-                self._last = row
+                self._last, self._last_offset = row, head.offset
             await self._advance()
         self._remember(replay)
         if replay.number and (self._last is None or self._last.number < replay.number):
@@ -74,8 +73,8 @@ class Positions:
             self._findings.add(
                 Check.POSITIONS,
                 self._stream.name,
-                None,
-                f"the last row, of transaction {replay.number}, is missing: found {number}",
+                self._last_offset,
+                f"the row of transaction {replay.number} is missing; the last one is of: {number}",
             )
         self._compare_group(replay)
 
@@ -94,7 +93,7 @@ class Positions:
             )
         try:
             return private.decode_positions(head.value or b"")
-        except (msgspec.MsgspecError, LookupError) as error:
+        except UNREADABLE as error:
             self._findings.add(
                 Check.POSITIONS, head.topic, head.offset, f"is no positions row: {error}"
             )
@@ -104,7 +103,7 @@ class Positions:
         self._findings.transaction = row.number
         if self._last is not None and row.number <= self._last.number:
             self._add(head, f"transaction {row.number} after transaction {self._last.number}")
-        self._last = row
+        self._last, self._last_offset = row, head.offset
         for topic, offset in row.offsets.items():
             fault = self._fault(topic, offset, replay.reached.get(topic))
             if fault is not None:

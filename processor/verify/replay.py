@@ -28,6 +28,8 @@ from schemas.private import JournalRecord, Run
 
 #: Written by every release whose journal records hold no checkpoint.
 _FIRST_RULES_VERSION: Final = 1
+#: What reading a private record raises where it is none.
+UNREADABLE: Final = (msgspec.MsgspecError, LookupError)
 _QUARANTINED: Final = Rejection(RejectionCode.QUARANTINED, QUARANTINED_MESSAGE)
 
 
@@ -154,7 +156,7 @@ class Replay:
             )
         try:
             return private.decode_journal(head.value or b"")
-        except (msgspec.MsgspecError, LookupError) as error:
+        except UNREADABLE as error:
             self._findings.add(
                 Check.JOURNAL, head.topic, head.offset, f"is no journal record: {error}"
             )
