@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from processor.rules.forgetting import Retention
 from processor.rules.machine import Machine
@@ -33,6 +34,7 @@ from processor.verify.streams import Bounds, Record
 from schemas import private, topics
 from schemas.errors import Rejection, RejectionCode
 from schemas.instants import format_instant, parse_instant
+from schemas.private import Run
 from tests.model import partition_of
 from tests.runtime.toyapp import toy_config
 
@@ -53,6 +55,7 @@ SHOPS = Settings(
     duplicate_share=0.05,
 )
 _LIMIT_BYTES = 2 << 20
+_QUARANTINED = Rejection(RejectionCode.QUARANTINED, QUARANTINED_MESSAGE)
 _CONFIG = toy_config(PREFIX, "127.0.0.1:1")
 
 Place = tuple[str, int]
@@ -85,7 +88,7 @@ class Recorded:
         self.settled_until: dict[int, int] = {}
         """Where the positions topic ended before that, likewise."""
         self.history: list[tuple[dict[Place, int], dict[Place, int]]] = []
-        """Ends and group offsets after each transaction of the partition that worked last."""
+        """Ends and group offsets after each transaction of partition 0."""
 
     # -- as a broker
 
@@ -200,21 +203,28 @@ class Workers:
         """Apply some inputs up to an offset each, and commit; without any it proves its ownership."""
         following, window = self._apply(spans)
         self.next = following
+        self._write(self._seal(window))
+
+    def give_up(self, topic: str, offset: int) -> None:
+        """Go on at `offset` (`orderhalt skip --lost`)."""
+        lost = Run(topic, self.next[topic], offset)
+        self.next[topic] = offset
+        self._write(self._seal(Window(_CONFIG)), [lost])
+
+    def _seal(self, window: Window) -> Work:
         self.number += 1
-        self._write(
-            Work(
-                number=self.number,
-                rows=self._machine.drain(),
-                emissions=window.emissions,
-                rejected=window.rejected,
-                runs=window.runs,
-                quarantined=window.quarantined,
-                offsets=dict(self.next),
-                checkpoint=self._machine.checkpoint(),
-                quarantine=sorted(self.quarantine),
-                told=Told(),
-                report=None,
-            )
+        return Work(
+            number=self.number,
+            rows=self._machine.drain(),
+            emissions=window.emissions,
+            rejected=window.rejected,
+            runs=window.runs,
+            quarantined=window.quarantined,
+            offsets=dict(self.next),
+            checkpoint=self._machine.checkpoint(),
+            quarantine=sorted(self.quarantine),
+            told=Told(),
+            report=None,
         )
 
     def _apply(self, spans: Sequence[tuple[str, int]]) -> tuple[dict[str, int], Window]:
@@ -231,16 +241,17 @@ class Workers:
 
     def _take(self, record: Record, window: Window) -> None:
         at = (record.topic, record.offset)
+        if at in self.quarantine:
+            self.quarantine.discard(at)
+            window.quarantined.append(at)
+            window.rejected.append(rejected_record(record, _QUARANTINED, _LIMIT_BYTES))
+            return
         try:
-            if at in self.quarantine:
-                self.quarantine.discard(at)
-                window.quarantined.append(at)
-                raise Rejection(RejectionCode.QUARANTINED, QUARANTINED_MESSAGE)
             window.emissions += self._machine.apply(*record[:6])
         except Rejection as rejection:
             window.rejected.append(rejected_record(record, rejection, _LIMIT_BYTES))
 
-    def _write(self, work: Work) -> None:
+    def _write(self, work: Work, lost: Sequence[Run] = ()) -> None:
         entries: dict[str, list[Emission]] = defaultdict(list)
         written: dict[str, int] = defaultdict(int)
         for table, row_key, value in work.rows:
@@ -251,8 +262,9 @@ class Workers:
         key = private.partition_key(self.partition)
         row = positions_row(work, self._changelog_ends, written)
         entries[POSITIONS].append((key, private.encode(row), ()))
-        if work.runs or work.emissions:
-            entries[JOURNAL].append((key, private.encode(journal_record(work)), ()))
+        if work.runs or work.emissions or lost:
+            journal = structs.replace(journal_record(work), lost=list(lost))
+            entries[JOURNAL].append((key, private.encode(journal), ()))
         recorded, at_ms = self.recorded, COMMITTED_FROM_MS + 100 * self.number
         for topic, listed in entries.items():
             for entry in listed:
@@ -300,7 +312,7 @@ def deployment(count: int = 1_500, *, seed: int = 1, transactional: bool = False
     """Give a whole deployment: crashes, ownership checks, quarantined records, tombstones."""
     chance = random.Random(seed)
     recorded = simulated(count, chance, transactional=transactional)
-    for partition in range(PARTITIONS):
+    for partition in reversed(range(PARTITIONS)):
         workers = Workers(recorded, partition, chance)
         events = [x for topic in INPUTS for x in recorded.logs[topic, partition] if x.value]
         workers.quarantine = {(x.topic, x.offset) for x in chance.sample(events, 3)}

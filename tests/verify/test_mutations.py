@@ -77,7 +77,9 @@ def victim(recorded: Recorded, topic: str, *, first_of_two: bool) -> int:
                 for run in private.decode_journal(record.value or b"").runs
                 if run.topic == topic
             }
-            telling = [at for at in telling if at + 1 in telling and log[at + 1].offset in begins]
+            telling = [
+                at for at in telling if any(x.offset in begins for x in log[at + 1 : at + 2])
+            ]
         return telling[len(telling) // 2]
     whole = [at for at, record in enumerate(log) if record.value and record.key]
     if topic in (*CHANGELOGS.values(), POSITIONS) and not first_of_two:
