@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from processor.cli.progress import Report, reading
 from processor.cli.running import run
 from processor.cli.terminal import console, until_the_reader_has_enough
 from processor.config import Settings
-from processor.verify.deployment import verify
+from processor.verify.deployment import counted, verify
 from processor.verify.findings import Finding
 from processor.verify.kafka import open_source, plan_for
 from processor.verify.partition import PartitionResult
@@ -116,7 +116,7 @@ async def _verify(
             f"There are partitions 0 to {plan.partitions - 1}, and no {partitions[-1]}."
         )
     async with open_source(settings) as source:
-        advance = _advance(progress, await source.input_offsets(partitions))
+        advance = counted(progress, await source.input_offsets(partitions))
         return await verify(
             plan,
             source,
@@ -125,17 +125,6 @@ async def _verify(
             write_snapshot=write_snapshot,
             advance=advance,
         )
-
-
-def _advance(progress: Report, total: int) -> Callable[[int], None]:
-    done = 0
-
-    def advance(offsets: int) -> None:
-        nonlocal done
-        done += offsets
-        progress(min(done, total), total)
-
-    return advance
 
 
 def _tell(

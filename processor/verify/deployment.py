@@ -31,7 +31,7 @@ async def verify(
     deployment's snapshot.
     """
     results = []
-    with _reading(plan, snapshot) as reader, _writing(plan, write_snapshot) as writer:
+    with opened_snapshot(plan, snapshot) as reader, _writing(plan, write_snapshot) as writer:
         for partition in partitions:
             verifier = PartitionVerifier(
                 plan,
@@ -48,7 +48,8 @@ async def verify(
 
 
 @contextmanager
-def _reading(plan: Plan, path: Path | None) -> Iterator[SnapshotReader | None]:
+def opened_snapshot(plan: Plan, path: Path | None) -> Iterator[SnapshotReader | None]:
+    """Open a snapshot of this deployment, if one is named; raises StateRefused."""
     if path is None:
         yield None
         return
@@ -69,3 +70,16 @@ def _writing(plan: Plan, path: Path | None) -> Iterator[SnapshotWriter | None]:
         yield writer
     finally:
         writer.drop()
+
+
+def counted(progress: Callable[[int, int], None] | None, total: int) -> Advance:
+    """Add up what is told, for whoever shows how much of `total` is done."""
+    done = 0
+
+    def advance(offsets: int) -> None:
+        nonlocal done
+        done += offsets
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return advance

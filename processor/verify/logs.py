@@ -4,8 +4,9 @@ Where the two differ, the difference may be lawful:
 
 - *Compacted logs* (order-halted, changelogs) lose records of which a later one of the same key
   exists. So a record that is missing is kept in mind until a later one of its key comes; whatever is
-  left at the end is a finding. Records younger than the log's `min.compaction.lag.ms` cannot have
-  been compacted: there, none may be missing.
+  left at the end is a finding. A record that was removed leaves its offset free: where offsets follow
+  one another, none can be missing. And records younger than the log's `min.compaction.lag.ms` cannot
+  have been compacted.
 - *Expiring logs* (orderhalt-rejected) lose their oldest records, and none after the first that is
   there. Records younger than the retention cannot have expired.
 - On a live deployment, records of the last transactions may have been written after the log's end
@@ -206,6 +207,48 @@ def _without_words(
     return given
 
 
+class _Room:
+    """How many records can be missing up to a place: as many as there are offsets without a record.
+
+    Not counted is the control record after each transaction of which a record was found.
+    """
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+        self._free = 0
+        self._next = 0
+        self._number: int | None = None
+        self._is_between = False
+        """Nothing was found of this transaction yet, and something of an earlier one."""
+        self._has_found = False
+
+    def start(self, offset: int) -> None:
+        """Count from an offset on."""
+        self._free, self._next, self._has_found = 0, offset, False
+
+    def enter(self, number: int) -> None:
+        """Come to a transaction."""
+        if number != self._number:
+            self._number, self._is_between = number, self._has_found
+
+    def pass_over(self, record: Record) -> None:
+        """Come to a record that is there."""
+        self._free += self._gap(record.offset)
+        self._next, self._is_between, self._has_found = record.offset + 1, False, True
+
+    def has_any(self, head: Record | None) -> bool:
+        """Tell whether one can be missing before `head`."""
+        return self._free + self._gap(self._end if head is None else head.offset) > 0
+
+    def take(self) -> None:
+        """Let one be missing."""
+        self._free -= 1
+
+    def _gap(self, offset: int) -> int:
+        gap = offset - self._next
+        return gap - 1 if gap > 0 and self._is_between else gap
+
+
 class CompactedLog(Log):
     """order-halted or a changelog: only the last record of each key is sure to be there."""
 
@@ -215,10 +258,11 @@ class CompactedLog(Log):
         findings: Findings,
         *,
         check: Check,
+        end: int,
         kept_since_ms: int | None,
         partitions: int | None,
     ) -> None:
-        """`partitions`: check keys against Kafka's default partitioner."""
+        """`end`: of the log; `partitions`: check keys against Kafka's default partitioner."""
         super().__init__(stream, findings, kept_since_ms=kept_since_ms)
         self.check = check
         self.compacted = 0
@@ -227,12 +271,14 @@ class CompactedLog(Log):
         self._last: dict[bytes, bytes] = {}
         """Key → digest of its last record so far; a tombstone leaves none."""
         self._missing: dict[bytes, _Missing] = {}
+        self._room = _Room(end)
 
     async def pass_over(self, until: int, known: Mapping[bytes, bytes]) -> None:
         """Read what a snapshot has verified, up to the offset `until`; `known`: see `last`."""
         while (head := self._stream.head) is not None and head.offset < until:
             self._note(head)
             await self._stream.advance()
+        self._room.start(until)
         for key, said in known.items():
             if self._last.get(key, _GONE) != said:
                 self._missing[key] = _Missing(said, None, until)
@@ -293,17 +339,23 @@ class CompactedLog(Log):
                 missing.before, f"{what} of {shown(key)} is missing, and no later one is there"
             )
 
+    async def demand(self, entries: Sequence[Entry], at: Moment) -> None:
+        """Compare the next records with `entries`, all of one transaction."""
+        self._room.enter(at.number)
+        await super().demand(entries, at)
+
     async def _take(self, record: Record) -> None:
         if record.key is not None:
             self._missing.pop(record.key, None)
         await super()._take(record)
 
     def _may_be_missing(self, entry: Entry, at: Moment) -> bool:
-        if self._is_young(at):
+        head = self._stream.head
+        if self._is_young(at) or not self._room.has_any(head):
             return False
+        self._room.take()
         key, value, headers = entry
         assert key is not None, "what is compacted has keys"
-        head = self._stream.head
         self.compacted += 1
         self._missing[key] = _Missing(
             digest(value, headers), at.number, None if head is None else head.offset
@@ -311,6 +363,7 @@ class CompactedLog(Log):
         return True
 
     def _note(self, record: Record) -> None:
+        self._room.pass_over(record)
         key = record.key
         if key is None:
             return

@@ -9,15 +9,15 @@ from typing import Final
 from msgspec import Struct
 
 from processor.rules.shard import RULES_VERSION
+from processor.verify.begin import open_replay
 from processor.verify.findings import Check, Finding, Findings
 from processor.verify.logs import CompactedLog, ExpiringLog, Moment, digest
 from processor.verify.plan import Plan
 from processor.verify.positions import Positions
-from processor.verify.replay import Broken, Origin, OtherRules, Replay, Transaction, gone
+from processor.verify.replay import Broken, OtherRules, Replay, Transaction
 from processor.verify.sequences import Sequences
-from processor.verify.snapshot import PartitionSnapshot, resume, rows_of
-from processor.verify.streams import Bounds, Source, Stream
-from schemas.errors import StateRefused
+from processor.verify.snapshot import PartitionSnapshot, rows_of
+from processor.verify.streams import Bounds, Source, Stream, open_stream
 
 _TOLD_EVERY_OFFSETS: Final = 1_000
 
@@ -176,23 +176,10 @@ class PartitionVerifier:
 
     async def _open(self, bounds: Bounds) -> _Walk:
         plan, snapshot = self._plan, self._snapshot
-        machine = plan.create_machine(self._partition)
-        origin = Origin() if snapshot is None else resume(machine, snapshot)
-        starts = dict(bounds.starts) if snapshot is None else {**bounds.starts, **snapshot.next}
-        self._check_journal(bounds, starts[plan.journal] if snapshot is not None else 0)
-        inputs = {
-            topic: await self._stream(topic, origin.reached.get(topic, 0), bounds)
-            for topic in plan.inputs
-        }
-        replay = Replay(
-            machine,
-            origin,
-            bounds,
-            await self._stream(plan.journal, starts[plan.journal], bounds),
-            inputs,
-            self._findings,
-            rejected_limit_bytes=plan.rejected_limit_bytes,
+        replay = await open_replay(
+            plan, self._source, self._partition, bounds, snapshot, self._findings
         )
+        starts = dict(bounds.starts) if snapshot is None else {**bounds.starts, **snapshot.next}
         positions = Positions(
             await self._stream(plan.positions, starts[plan.positions], bounds),
             bounds,
@@ -205,17 +192,6 @@ class PartitionVerifier:
         return _Walk(
             bounds, replay, outputs, positions, Sequences(plan.output, self._findings, known)
         )
-
-    def _check_journal(self, bounds: Bounds, wanted: int) -> None:
-        journal = self._plan.journal
-        if bounds.starts[journal] > wanted:
-            raise gone(self._partition, journal, wanted, bounds.starts[journal])
-        if bounds.ends[journal] < wanted:
-            raise StateRefused(
-                f"Partition {self._partition}: {journal} ends at offset {bounds.ends[journal]}, and "
-                f"the snapshot was taken at {wanted}: the topics were made anew since.\n"
-                "Verify without that snapshot."
-            )
 
     async def _open_outputs(self, bounds: Bounds, starts: Mapping[str, int]) -> Outputs:
         plan, snapshot = self._plan, self._snapshot
@@ -236,6 +212,7 @@ class PartitionVerifier:
             log = compacted[topic] = CompactedLog(
                 await self._stream(topic, 0, bounds),
                 self._findings,
+                end=bounds.ends[topic],
                 check=Check.HALTS if topic == plan.output else Check.STATE,
                 kept_since_ms=plan.halts_kept_since_ms if topic == plan.output else None,
                 partitions=None if plan.any_partitioner else plan.partitions,
@@ -246,8 +223,7 @@ class PartitionVerifier:
         return Outputs(compacted[plan.output], rejected, tables)
 
     async def _stream(self, topic: str, start: int, bounds: Bounds) -> Stream:
-        start, end = max(start, bounds.starts[topic]), bounds.ends[topic]
-        return await Stream(topic, self._source.read(topic, self._partition, start, end)).open()
+        return await open_stream(self._source, topic, self._partition, start, bounds)
 
     # -- the end
 
@@ -270,6 +246,7 @@ class PartitionVerifier:
             self._partition,
             PartitionSnapshot(
                 replay.number,
+                replay.committed_ms,
                 replay.machine.checkpoint() if replay.number else None,
                 dict(replay.reached),
                 {topic: ends[topic] if at is None else at for topic, at in following.items()},

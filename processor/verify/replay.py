@@ -92,6 +92,8 @@ class Origin:
 
     number: int = 0
     """The last transaction that is contained."""
+    committed_ms: int = 0
+    """When that was committed."""
     reached: dict[str, int] = field(default_factory=dict)
     """Input topic → next offset; a topic appears with its first run."""
     pending: Sequence[Emission] = ()
@@ -120,6 +122,8 @@ class Replay:
         self.machine = machine
         self.number = origin.number
         """Of the last transaction that was replayed."""
+        self.committed_ms = origin.committed_ms
+        """When it was committed."""
         self.reached = dict(origin.reached)
         self.counts = Counts()
         self.journal = journal
@@ -173,6 +177,7 @@ class Replay:
                 f"transaction {record.number} after transaction {self.number}",
             )
         self.number = max(self.number, record.number)
+        self.committed_ms = head.timestamp
         emissions, self._pending = list(self._pending), ()
         rejected: list[Emission] = []
         for lost in record.lost:

@@ -42,6 +42,8 @@ class PartitionSnapshot(Struct, array_like=True, frozen=True):
 
     number: int
     """Of the transaction."""
+    committed_ms: int
+    """When it was committed, by the worker's clock."""
     checkpoint: bytes | None
     reached: dict[str, int]
     """Input topic → next offset."""
@@ -156,4 +158,4 @@ def resume(machine: Machine, snapshot: PartitionSnapshot) -> Origin:
     for table, key, value in snapshot.rows:
         machine.load(table, key, value)
     pending = machine.resume(snapshot.checkpoint)
-    return Origin(snapshot.number, dict(snapshot.reached), pending)
+    return Origin(snapshot.number, snapshot.committed_ms, dict(snapshot.reached), pending)

@@ -103,3 +103,11 @@ class Stream:
             if batch:
                 self._batch, self.head = batch, batch[0]
                 return
+
+
+async def open_stream(
+    source: Source, topic: str, partition: int, start: int, bounds: Bounds
+) -> Stream:
+    """Open a topic from `start`, or from where it begins now, up to its end."""
+    start = max(start, bounds.starts[topic])
+    return await Stream(topic, source.read(topic, partition, start, bounds.ends[topic])).open()

@@ -83,7 +83,8 @@ def victim(recorded: Recorded, topic: str, *, first_of_two: bool) -> int:
         return telling[len(telling) // 2]
     whole = [at for at, record in enumerate(log) if record.value and record.key]
     if topic in (*CHANGELOGS.values(), POSITIONS) and not first_of_two:
-        whole = sorted({log[at].key: at for at in whole}.values())
+        last = {record.key: at for at, record in enumerate(log)}
+        whole = [at for at in whole if last[log[at].key] == at]
     if first_of_two and topic != POSITIONS:
         # Tombstones may come at any place within their transaction.
         whole = [at for at in whole if at + 1 in whole]
