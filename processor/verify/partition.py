@@ -145,7 +145,7 @@ class PartitionVerifier:
         else:
             self._findings.transaction = None
             await walk.outputs.finish()
-            await walk.positions.finish(walk.replay)
+            await walk.positions.finish(walk.replay, self._source)
         await walk.outputs.settle(self._source, self._partition, bounds)
         return self._result(walk, began_after)
 

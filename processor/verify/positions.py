@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from processor.verify.findings import Check, Findings
 from processor.verify.replay import UNREADABLE, Replay, read_checkpoint
-from processor.verify.streams import Bounds, Record, Stream
+from processor.verify.streams import Bounds, Record, Source, Stream
 from schemas import private
 from schemas.private import PositionsRow
 
@@ -57,7 +57,7 @@ class Positions:
         if number > self._bounds.settled_number:
             self._remember(replay)
 
-    async def finish(self, replay: Replay) -> None:
+    async def finish(self, replay: Replay, source: Source) -> None:
         """Compare the rest, and the group's offsets, after the last transaction."""
         while (head := self._stream.head) is not None:
             row = self._head or self._decode(head)
@@ -68,15 +68,27 @@ class Positions:
                 self._last, self._last_offset = row, head.offset
             await self._advance()
         self._remember(replay)
-        if replay.number and (self._last is None or self._last.number < replay.number):
-            number = "none" if self._last is None else self._last.number
+        await self._check_last(replay, source)
+        self._compare_group(replay)
+
+    async def _check_last(self, replay: Replay, source: Source) -> None:
+        """Check that there is a row of the last transaction, or of a later one.
+
+        While we read, the broker may compact it away, because there is a later one behind our end.
+        """
+        number = 0 if self._last is None else self._last.number
+        if number < replay.number:
+            end = self._bounds.ends[self.topic]
+            async for batch in source.read_on(self.topic, self._findings.partition, end):
+                row = self._decode(batch[-1])
+                number = number if row is None else row.number
+        if number < replay.number:
             self._findings.add(
                 Check.POSITIONS,
                 self._stream.name,
                 self._last_offset,
-                f"the row of transaction {replay.number} is missing; the last one is of: {number}",
+                f"the row of transaction {replay.number} is missing; the last one is of {number or 'none'}",
             )
-        self._compare_group(replay)
 
     async def _advance(self) -> None:
         self._head = None

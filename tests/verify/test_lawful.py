@@ -193,7 +193,7 @@ def test_what_is_compacted_while_we_read_has_a_newer_record_behind_our_end(
     honest: Recorded,
 ) -> None:
     recorded, _, _ = looked_at_while_working(honest, random.Random(2))
-    for topic in (HALTED, *CHANGELOGS.values()):
+    for topic in (HALTED, POSITIONS, *CHANGELOGS.values()):
         recorded.compact(topic, AT, recorded.ends[topic, AT])
     clean(judged(recorded, [AT], halts_kept_since_ms=None))
 
