@@ -16,10 +16,11 @@ from processor.cli.progress import Report, reading
 from processor.cli.running import run
 from processor.cli.terminal import console, until_the_reader_has_enough
 from processor.config import Settings
-from processor.verify.deployment import counted, verify
+from processor.verify.deployment import counted, take, verify
 from processor.verify.findings import Finding
 from processor.verify.kafka import open_source, plan_for
 from processor.verify.partition import PartitionResult
+from processor.verify.plan import Plan
 
 EPILOG: Final = """
 \b
@@ -27,7 +28,8 @@ Examples:
   orderhalt verify
   orderhalt verify --write-snapshot monday.snapshot
   orderhalt verify --snapshot monday.snapshot --write-snapshot tuesday.snapshot
-  orderhalt verify --partition 3 --json | jq .findings
+  orderhalt verify --partition 3 --json | jq '.partitions[].findings'
+  orderhalt verify --take-state --write-snapshot today.snapshot
 \b
 Give it the configuration of the workers: prefix, group, retention, any_partitioner. Workers may run
 meanwhile; what they commit after we looked is left for the next time. It reads all inputs and all that
@@ -66,6 +68,11 @@ class Verdict(msgspec.Struct, frozen=True):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep where this one ends, if nothing is found, for a later --snapshot.",
 )
+@click.option(
+    "--take-state",
+    is_flag=True,
+    help="Verify nothing: write a snapshot of the state as it is, for verifications from now on.",
+)
 @options.as_json
 @options.kafka
 @options.group_id
@@ -75,6 +82,7 @@ def command(
     partitions: tuple[int, ...],
     snapshot: Path | None,
     write_snapshot: Path | None,
+    take_state: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -84,6 +92,9 @@ def command(
     order-halted, orderhalt-rejected, the changelogs; and the positions with the consumer group's.
     """
     settings = options.settings(**given)
+    if take_state:
+        _take(settings, partitions, snapshot, write_snapshot, as_json=as_json)
+        return
     # The state has no cycles, and looking for them in it would take most of the time.
     gc.disable()
     with reading("Verifying") as progress:
@@ -102,6 +113,51 @@ def command(
         raise SystemExit(exits.DIFFERENT)
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What `--json` writes of a state that was taken."""
+
+    taken: tuple[int, ...]
+    """Partitions."""
+    snapshot: str
+
+
+def _take(
+    settings: Settings,
+    wanted: Sequence[int],
+    snapshot: Path | None,
+    path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    if path is None or snapshot is not None:
+        raise click.UsageError("--take-state needs --write-snapshot, and starts from no snapshot.")
+
+    async def taking() -> Sequence[int]:
+        plan = await plan_for(settings)
+        partitions = _partitions(plan, wanted)
+        async with open_source(settings) as source:
+            await take(plan, source, partitions, path)
+        return partitions
+
+    taken = Taken(tuple(run(taking())), str(path))
+    if as_json:
+        click.echo(msgspec.json.encode(taken).decode())
+    else:
+        click.echo(
+            f"The state of {len(taken.taken)} partitions was taken as it is, and not verified. What "
+            f"comes from now on is: `orderhalt verify --snapshot {path}`"
+        )
+
+
+def _partitions(plan: Plan, wanted: Sequence[int]) -> Sequence[int]:
+    partitions = sorted(set(wanted)) or range(plan.partitions)
+    if partitions[-1] >= plan.partitions:
+        raise click.UsageError(
+            f"There are partitions 0 to {plan.partitions - 1}, and no {partitions[-1]}."
+        )
+    return partitions
+
+
 async def _verify(
     settings: Settings,
     wanted: Sequence[int],
@@ -110,11 +166,7 @@ async def _verify(
     progress: Report,
 ) -> list[PartitionResult]:
     plan = await plan_for(settings)
-    partitions = sorted(set(wanted)) or range(plan.partitions)
-    if partitions[-1] >= plan.partitions:
-        raise click.UsageError(
-            f"There are partitions 0 to {plan.partitions - 1}, and no {partitions[-1]}."
-        )
+    partitions = _partitions(plan, wanted)
     async with open_source(settings) as source:
         advance = counted(progress, await source.input_offsets(partitions))
         return await verify(

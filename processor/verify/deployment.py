@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processor.rules.shard import RULES_VERSION
 from processor.verify.partition import PartitionResult, PartitionVerifier
 from processor.verify.plan import Plan
 from processor.verify.snapshot import SNAPSHOT_FORMAT, About, SnapshotReader, SnapshotWriter
 from processor.verify.streams import Source
+from processor.verify.taking import take_state
 
 #: Told how many input offsets have been replayed since the last call.
 Advance = Callable[[int], None]
@@ -31,7 +31,10 @@ async def verify(
     deployment's snapshot.
     """
     results = []
-    with opened_snapshot(plan, snapshot) as reader, _writing(plan, write_snapshot) as writer:
+    with (
+        opened_snapshot(plan, snapshot) as reader,
+        _writing(plan, write_snapshot, verified=reader is None or reader.about.verified) as writer,
+    ):
         for partition in partitions:
             verifier = PartitionVerifier(
                 plan,
@@ -47,6 +50,15 @@ async def verify(
     return results
 
 
+async def take(plan: Plan, source: Source, partitions: Iterable[int], write_snapshot: Path) -> None:
+    """Write a snapshot of the state as it is, which nobody has verified; raises StateRefused."""
+    with _writing(plan, write_snapshot, verified=False) as writer:
+        assert writer is not None, "a path was given"
+        for partition in partitions:
+            writer.add(partition, await take_state(plan, source, partition))
+        writer.commit()
+
+
 @contextmanager
 def opened_snapshot(plan: Plan, path: Path | None) -> Iterator[SnapshotReader | None]:
     """Open a snapshot of this deployment, if one is named; raises StateRefused."""
@@ -59,12 +71,12 @@ def opened_snapshot(plan: Plan, path: Path | None) -> Iterator[SnapshotReader | 
 
 
 @contextmanager
-def _writing(plan: Plan, path: Path | None) -> Iterator[SnapshotWriter | None]:
+def _writing(plan: Plan, path: Path | None, *, verified: bool) -> Iterator[SnapshotWriter | None]:
     """Leave nothing behind unless the writer has committed."""
     if path is None:
         yield None
         return
-    about = About(SNAPSHOT_FORMAT, plan.group, plan.topic_prefix, plan.partitions, RULES_VERSION)
+    about = About(SNAPSHOT_FORMAT, plan.group, plan.topic_prefix, plan.partitions, verified)
     writer = SnapshotWriter(path, about)
     try:
         yield writer

@@ -328,7 +328,7 @@ def gone(partition: int, topic: str, wanted: int, start: int) -> InputsGone:
         f"Partition {partition}: {topic} begins at offset {start}, and the replay needs it from "
         f"{wanted}: the broker has deleted what came before (retention).\n"
         "Start from a snapshot of a former verification: `orderhalt verify --snapshot FILE`. If there "
-        "is none, this deployment cannot be replayed from its beginning any more; raise the retention "
-        "of inputs and journal above the time between two verifications, and take snapshots with "
-        "`--write-snapshot FILE` from the start of the next deployment on."
+        "is none, what came before cannot be verified any more: take the state as it is for a start, "
+        "while no worker commits, with `orderhalt verify --take-state --write-snapshot FILE`, and "
+        "verify from there on. Keep inputs and journal longer than the time between two snapshots."
     )

@@ -34,7 +34,8 @@ class About(Struct, frozen=True):
     topic_prefix: str
     partitions: int
     """Of the topics."""
-    rules_version: int
+    verified: bool = True
+    """False: it goes back to a state that was taken as it was (`taking`)."""
 
 
 class PartitionSnapshot(Struct, array_like=True, frozen=True):

@@ -26,7 +26,7 @@ from processor.runtime.transaction import journal_record, positions_row
 from processor.runtime.window import Told, Window, Work
 from processor.simulator import Settings, simulate
 from processor.simulator.records import Record as Event
-from processor.verify.deployment import verify
+from processor.verify.deployment import take, verify
 from processor.verify.partition import PartitionResult
 from processor.verify.plan import Plan
 from processor.verify.replay import UNREADABLE
@@ -367,3 +367,8 @@ def judged(
         write_snapshot=write_snapshot,
     )
     return asyncio.run(judging)
+
+
+def taken(recorded: Recorded, path: Path, partitions: Iterable[int] = range(PARTITIONS)) -> None:
+    """Write a snapshot of the state as it is."""
+    asyncio.run(take(plan(), recorded, partitions, path))

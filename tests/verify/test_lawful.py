@@ -14,6 +14,8 @@ from processor.rules.shard import RULES_VERSION
 from processor.verify.findings import Check
 from processor.verify.partition import PartitionResult
 from processor.verify.replay import InputsGone, OtherRules
+from processor.verify.snapshot import SnapshotReader
+from processor.verify.streams import Bounds
 from schemas import private
 from schemas.errors import StateRefused
 from schemas.private import JournalRecord
@@ -33,6 +35,7 @@ from tests.verify.recorded import (
     deployment,
     judged,
     simulated,
+    taken,
 )
 
 AT = 0
@@ -317,6 +320,39 @@ def test_a_snapshot_that_does_not_fit_is_refused(
     broken.write_bytes(snapshot.read_bytes()[:-30])
     with pytest.raises(StateRefused, match="cannot be used"):
         judged(honest, [AT], snapshot=broken)
+
+
+def test_a_state_that_was_taken_as_it_is_is_a_start(honest: Recorded, tmp_path: Path) -> None:
+    """Where inputs and journal are gone; what comes after is judged like anything else."""
+    path, later = tmp_path / "taken.snapshot", tmp_path / "later.snapshot"
+    earlier = begun(honest, len(honest.history) // 2)
+    for topic in (HALTED, POSITIONS, *CHANGELOGS.values()):
+        earlier.compact(topic, AT, earlier.ends[topic, AT] // 2)
+    taken(earlier, path, [AT])
+    recorded = copied(honest)
+    ends, group = honest.history[len(honest.history) // 2 - 1]
+    for topic in INPUTS:
+        recorded.expire(topic, AT, group[topic, AT])
+    recorded.expire(JOURNAL, AT, ends[JOURNAL, AT])
+    clean(judged(recorded, [AT], snapshot=path, write_snapshot=later))
+    assert [SnapshotReader(x).about.verified for x in (path, later)] == [False, False]
+    recorded.logs[HALTED, AT].pop()
+    assert judged(recorded, [AT], snapshot=path)[0].finding_count
+
+
+def test_a_state_that_moves_is_not_taken(honest: Recorded, tmp_path: Path) -> None:
+    recorded = copied(honest)
+    look = recorded.bounds
+
+    async def bounds(partition: int) -> Bounds:
+        found = await look(partition)
+        recorded.mark((POSITIONS, AT))
+        return found
+
+    recorded.bounds = bounds  # type: ignore[method-assign]
+    with pytest.raises(StateRefused, match="Stop the workers"):
+        taken(recorded, tmp_path / "taken.snapshot", [AT])
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- other rules
