@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 from aiokafka import TopicPartition
 
 from processor.config import Settings
@@ -19,6 +18,7 @@ from processor.deployment import runtime_config
 from processor.replica import Progress
 from processor.runtime import clients
 from processor.runtime.reading import polls
+from processor.verify.sequences import sequence_of
 
 _FIRST_STEP_OFFSETS: Final = 2_000
 _STEP_GROWTH: Final = 4
@@ -64,19 +64,12 @@ async def find_last(
     return None
 
 
-class _Said(msgspec.Struct, frozen=True):
-    sequence: int
-
-
 def _is_wanted(record: Any, key: bytes, sequence: int | None) -> bool:
     if record.key != key:
         return False
     if sequence is None:
         return True
-    return (
-        record.value is not None
-        and msgspec.json.decode(record.value, type=_Said).sequence == sequence
-    )
+    return record.value is not None and sequence_of(record.value) == sequence
 
 
 async def _last_within(

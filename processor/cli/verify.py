@@ -194,9 +194,9 @@ def _tell(
     count = sum(result.finding_count for result in results)
     transactions = sum(result.transactions for result in results)
     applied = sum(result.applied for result in results)
-    scope = f"{len(results)} partitions, {transactions:,} transactions, {applied:,} input records"
+    scope = f"{len(results)} partition{'s' if len(results) != 1 else ''}, {transactions:,} transactions, {applied:,} input records"
     if count:
-        yield Text(f"{scope}: {count:,} differences", style="bold red")
+        yield Text(f"{scope}: {_differences(count)}", style="bold red")
         if wanted is not None:
             yield Text(f"{wanted} was not written.")
         return
@@ -209,13 +209,17 @@ def _headline(result: PartitionResult) -> Text:
     since = f" after transaction {result.from_transaction}" if result.from_transaction else ""
     line = Text(f"Partition {result.partition}{since}: ")
     if result.finding_count:
-        line.append(f"{result.finding_count:,} differences", style="bold red")
+        line.append(_differences(result.finding_count), style="bold red")
     else:
         line.append("as it must be", style="green")
     return line.append(
         f"; {result.transactions:,} transactions up to {result.to_transaction}, {result.applied:,} "
         f"input records, {result.halts:,} of order-halted, {result.rejected:,} rejected"
     )
+
+
+def _differences(count: int) -> str:
+    return "1 difference" if count == 1 else f"{count:,} differences"
 
 
 def _finding(finding: Finding) -> Iterator[Text]:

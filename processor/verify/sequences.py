@@ -18,6 +18,11 @@ class _Said(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(_Said).decode
 
 
+def sequence_of(value: bytes) -> int:
+    """Give the sequence that a record of order-halted has."""
+    return _decode(value).sequence
+
+
 class Sequences:
     """Follows them through what the replay makes, which the log is then compared with."""
 
@@ -34,7 +39,7 @@ class Sequences:
             if value is None:
                 self.last.pop(key, None)
                 continue
-            found, expected = _decode(value).sequence, self.last.get(key, 0) + 1
+            found, expected = sequence_of(value), self.last.get(key, 0) + 1
             if found != expected:
                 self._findings.add(
                     Check.SEQUENCE,

@@ -6,24 +6,14 @@ are believed. What comes after is judged from there.
 
 from __future__ import annotations
 
-from typing import Final
-
-import msgspec
-
 from processor.rules.changes import ChangedRow
 from processor.verify.logs import digest
 from processor.verify.plan import Plan
+from processor.verify.sequences import sequence_of
 from processor.verify.snapshot import PartitionSnapshot
 from processor.verify.streams import Bounds, Source
 from schemas import private
 from schemas.errors import StateRefused
-
-
-class _Said(msgspec.Struct, frozen=True):
-    sequence: int
-
-
-_decode: Final = msgspec.json.Decoder(_Said).decode
 
 
 async def take_state(plan: Plan, source: Source, partition: int) -> PartitionSnapshot:
@@ -83,5 +73,5 @@ async def _halts(
                 halts.pop(key, None)
             else:
                 said = digest(record.value, record.headers)
-                halts[key] = said, _decode(record.value).sequence
+                halts[key] = said, sequence_of(record.value)
     return halts

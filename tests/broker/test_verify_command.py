@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from processor.simulator import Settings, simulate
 from schemas.topics import ORDER_HALTED, ORDER_PLACED, REJECTED
 from tests.broker.fleet import Fleet, Item
 from tests.model import partition_of
+from tests.runtime.test_stops_and_refusals import produce_with_bad_header_name
+from tests.support.deployment import Deployment
 from tests.support.processes import ROOT, wait_until
 
 PARTITIONS = 4
@@ -190,13 +193,16 @@ def tampered_with(fleet: Fleet, verifier: Verifier, prefix: str) -> None:
     request = ConsumerGroupTopicPartitions(f"{prefix}orderhalt", [placed])
     for future in admin.alter_consumer_group_offsets([request]).values():
         future.result(20)
-    found = verifier.json(code=4)["partitions"]
-    named = {(x["topic"], x["partition"], x["offset"]) for p in found for x in p["findings"]}
-    assert {*places, (placed.topic, 1, before - 1)} <= named
-    assert {p["partition"] for p in found if p["finding_count"]} == {1, 2}
-    told = verifier.run("verify", "--partition", "1")
-    assert told.returncode == 4
-    assert f"{placed.topic} partition 1 offset {before - 1}" in told.stdout
+    told = verifier.run("verify")
+    assert told.returncode == 4, told.stdout
+    for topic, partition, offset in (*places, (placed.topic, 1, before - 1)):
+        assert f"{topic} partition {partition} offset {offset}" in told.stdout
+    assert [line.split(";")[0] for line in told.stdout.splitlines() if line[:9] == "Partition"] == [
+        "Partition 0: as it must be",
+        "Partition 1: 1 difference",
+        "Partition 2: 2 differences",
+        "Partition 3: as it must be",
+    ]
 
 
 def test_what_cannot_be_judged_has_a_remedy(fleet: Fleet, topic_prefix: str) -> None:
@@ -209,3 +215,19 @@ def test_what_cannot_be_judged_has_a_remedy(fleet: Fleet, topic_prefix: str) -> 
     assert nothing.returncode == 0
     assert "4 partitions, 0 transactions" in nothing.stdout
     assert "everything is as it must be" in nothing.stdout
+
+
+def test_a_record_that_the_client_cannot_decode_is_verified_too(deployment: Deployment) -> None:
+    """It was set aside without its bytes, and that is what must be there."""
+    topic = f"{deployment.prefix}order-placed"
+    servers = deployment.environment["ORDERHALT_BOOTSTRAP_SERVERS"]
+    deployment.send("order-placed", b"{}", 0)
+    asyncio.run(produce_with_bad_header_name(servers, topic))
+    deployment.send("order-placed", b"[]", 0)
+    for offset in range(3):
+        skipped = deployment.run("skip", topic, "0", str(offset))
+        assert skipped.returncode == 0, skipped.stderr
+    done = deployment.run("verify", "--json", "--partition", "0")
+    assert done.returncode == 0, done.stdout
+    [found] = json.loads(done.stdout)["partitions"]
+    assert (found["quarantined"], found["rejected"]) == (3, 3)
