@@ -16,9 +16,8 @@ from aiokafka import TopicPartition
 from processor import topicadmin
 from processor.config import Settings
 from processor.connection import connected
-from processor.deployment import runtime_config
-from processor.rules.forgetting import DAY_MS, Retention
-from processor.rules.machine import Machine
+from processor.deployment import make_machine, runtime_config
+from processor.rules.forgetting import DAY_MS
 from processor.runtime import clients
 from processor.runtime.batches import find_unreadable
 from processor.runtime.config import RuntimeConfig
@@ -245,19 +244,6 @@ async def plan_for(settings: Settings) -> Plan:
     lag_ms = int(found[config.output]["min.compaction.lag.ms"])
     retention_ms = int(found[config.rejected]["retention.ms"])
 
-    def create_machine(partition: int) -> Machine:
-        return Machine(
-            partition,
-            topic_prefix=settings.topic_prefix,
-            retention=Retention(
-                closed_ms=settings.closed_retention_days * DAY_MS,
-                asset_ms=settings.asset_retention_days * DAY_MS,
-                forgotten_ms=settings.forgotten_retention_days * DAY_MS,
-            ),
-            partitions=partitions,
-            any_partitioner=settings.any_partitioner,
-        )
-
     return Plan(
         group=config.group_id,
         topic_prefix=settings.topic_prefix,
@@ -269,7 +255,7 @@ async def plan_for(settings: Settings) -> Plan:
         journal=config.journal,
         partitions=partitions,
         any_partitioner=settings.any_partitioner,
-        create_machine=create_machine,
+        create_machine=lambda partition: make_machine(settings, partition, partitions),
         rejected_limit_bytes=int(found[config.rejected]["max.message.bytes"]),
         halts_kept_since_ms=_kept_since(now_ms, lag_ms),
         rejected_kept_since_ms=_kept_since(now_ms, retention_ms),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from processor.verify.findings import Check, Findings
-from processor.verify.replay import UNREADABLE, Replay, read_checkpoint
+from processor.verify.replay import Replay, read_checkpoint, read_private
 from processor.verify.streams import Bounds, Record, Source, Stream
 from schemas import private
 from schemas.private import PositionsRow
@@ -99,17 +99,9 @@ class Positions:
             self._lawful[topic].add(offset)
 
     def _decode(self, head: Record) -> PositionsRow | None:
-        if head.key != private.partition_key(self._findings.partition):
-            self._findings.add(
-                Check.PARTITION, head.topic, head.offset, f"a positions row with key {head.key!r}"
-            )
-        try:
-            return private.decode_positions(head.value or b"")
-        except UNREADABLE as error:
-            self._findings.add(
-                Check.POSITIONS, head.topic, head.offset, f"is no positions row: {error}"
-            )
-            return None
+        return read_private(
+            head, private.decode_positions, "positions row", Check.POSITIONS, self._findings
+        )
 
     def _compare(self, head: Record, row: PositionsRow, replay: Replay) -> None:
         self._findings.transaction = row.number

@@ -7,9 +7,9 @@ offsets left out, twice or beyond, is found here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -24,7 +24,9 @@ from processor.verify.findings import Check, Findings
 from processor.verify.streams import Bounds, Record, Stream
 from schemas import private
 from schemas.errors import Rejection, RejectionCode, StateRefused
-from schemas.private import JournalRecord, Run
+from schemas.private import JournalRecord, PositionsRow, Run
+
+Row = TypeVar("Row", JournalRecord, PositionsRow)
 
 #: Written by every release whose journal records hold no checkpoint.
 _FIRST_RULES_VERSION: Final = 1
@@ -138,7 +140,9 @@ class Replay:
     async def upcoming(self) -> int | None:
         """Give the number of the next transaction; None at the end of the journal."""
         while self._record is None and (head := self.journal.head) is not None:
-            self._record = self._decode(head)
+            self._record = read_private(
+                head, private.decode_journal, "journal record", Check.JOURNAL, self._findings
+            )
             if self._record is None:
                 await self.journal.advance()
         return None if self._record is None else self._record.number
@@ -151,20 +155,6 @@ class Replay:
         self._record = None
         await self.journal.advance()
         return transaction
-
-    def _decode(self, head: Record) -> JournalRecord | None:
-        """Read a journal record; None where it is none, which is a finding."""
-        if head.key != private.partition_key(self._findings.partition):
-            self._findings.add(
-                Check.PARTITION, head.topic, head.offset, f"a journal record with key {head.key!r}"
-            )
-        try:
-            return private.decode_journal(head.value or b"")
-        except UNREADABLE as error:
-            self._findings.add(
-                Check.JOURNAL, head.topic, head.offset, f"is no journal record: {error}"
-            )
-            return None
 
     async def _replay(self, head: Record, record: JournalRecord) -> Transaction:
         self._findings.transaction = record.number
@@ -315,6 +305,19 @@ class Replay:
                 "any further",
             )
             raise Broken from error
+
+
+def read_private(
+    head: Record, decode: Callable[[bytes], Row], what: str, check: Check, findings: Findings
+) -> Row | None:
+    """Read a record of journal or positions; None where it is none, which is a finding."""
+    if head.key != private.partition_key(findings.partition):
+        findings.add(Check.PARTITION, head.topic, head.offset, f"a {what} with key {head.key!r}")
+    try:
+        return decode(head.value or b"")
+    except UNREADABLE as error:
+        findings.add(check, head.topic, head.offset, f"is no {what}: {error}")
+        return None
 
 
 def read_checkpoint(value: bytes) -> Checkpoint:

@@ -18,8 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor.simulator import Settings, simulate
 from schemas.topics import ORDER_HALTED, ORDER_PLACED, REJECTED
-from tests.broker.fleet import Fleet, Item
-from tests.model import partition_of
+from tests.broker.fleet import Fleet, Item, items_of
 from tests.runtime.test_stops_and_refusals import produce_with_bad_header_name
 from tests.support.deployment import Deployment
 from tests.support.processes import ROOT, wait_until
@@ -41,17 +40,9 @@ RETENTION = {"ORDERHALT_CLOSED_RETENTION_DAYS": "1"}
 
 def items() -> list[Item]:
     """Give a virtual week of shops: halts of every kind, tombstones, and records that are no events."""
-    return [
-        Item(
-            record.topic,
-            (partition_of(record.key or b"", PARTITIONS) + record.partition_shift) % PARTITIONS,
-            record.timestamp_ms,
-            record.key,
-            record.value,
-            (("trace", b"\x00\xff"),) if number % 3 == 0 else (),
-        )
-        for number, record in enumerate(islice(simulate(SHOPS), EVENTS))
-    ]
+    found = items_of(islice(simulate(SHOPS), EVENTS), PARTITIONS)
+    found[::3] = [item._replace(headers=(("trace", b"\x00\xff"),)) for item in found[::3]]
+    return found
 
 
 class Verifier:
@@ -195,8 +186,8 @@ def tampered_with(fleet: Fleet, verifier: Verifier, prefix: str) -> None:
         future.result(20)
     told = verifier.run("verify")
     assert told.returncode == 4, told.stdout
-    for topic, partition, offset in (*places, (placed.topic, 1, before - 1)):
-        assert f"{topic} partition {partition} offset {offset}" in told.stdout
+    for name, partition, offset in (*places, (placed.topic, 1, before - 1)):
+        assert f"{name} partition {partition} offset {offset}" in told.stdout
     assert [line.split(";")[0] for line in told.stdout.splitlines() if line[:9] == "Partition"] == [
         "Partition 0: as it must be",
         "Partition 1: 1 difference",

@@ -372,3 +372,28 @@ def judged(
 def taken(recorded: Recorded, path: Path, partitions: Iterable[int] = range(PARTITIONS)) -> None:
     """Write a snapshot of the state as it is."""
     asyncio.run(take(plan(), recorded, partitions, path))
+
+
+def clean(results: list[PartitionResult]) -> list[PartitionResult]:
+    assert [result.findings for result in results] == [()] * len(results)
+    return results
+
+
+def looked_at_while_working(honest: Recorded, chance: random.Random) -> tuple[Recorded, int, int]:
+    """Give what a look sees that begins and ends at some transactions of partition 0."""
+    recorded, history = copied(honest), honest.history
+    first = chance.randrange(5, len(history) - 5)
+    last = min(len(history) - 1, first + chance.randint(0, 6))
+
+    def meanwhile() -> int:
+        return chance.randint(first, last)
+
+    recorded.complete_until[0] = history[first][0][JOURNAL, 0]
+    recorded.settled_until[0] = history[first][0][POSITIONS, 0]
+    for topic in (HALTED, REJECTED, *CHANGELOGS.values()):
+        recorded.read_until[topic, 0] = history[meanwhile()][0][topic, 0]
+    recorded.group = history[meanwhile()][1]
+    recorded.read_until[JOURNAL, 0] = history[last][0][JOURNAL, 0]
+    after = min(len(history) - 1, last + chance.randint(0, 3))
+    recorded.read_until[POSITIONS, 0] = history[after][0][POSITIONS, 0]
+    return recorded, first, last
