@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from processor import agents, logs, topicadmin
 from processor.config import ConfigurationError, Settings, load
-from processor.deployment import runtime_config
+from processor.deployment import make_machine, runtime_config
 from processor.metrics.service import Service
-from processor.rules.forgetting import DAY_MS, Retention
 from processor.rules.machine import Machine
 from processor.runtime.app import App
 from processor.runtime.failstop import EXIT_REFUSED
@@ -72,20 +71,8 @@ class _Machines:
         self._settings = settings
 
     def create(self, partition: int) -> Machine:
-        settings = self._settings
         assert self.partitions is not None, "machines are made after the start check"
-        return Machine(
-            partition,
-            topic_prefix=settings.topic_prefix,
-            retention=Retention(
-                closed_ms=settings.closed_retention_days * DAY_MS,
-                asset_ms=settings.asset_retention_days * DAY_MS,
-                forgotten_ms=settings.forgotten_retention_days * DAY_MS,
-            ),
-            partitions=self.partitions,
-            any_partitioner=settings.any_partitioner,
-            reports=True,
-        )
+        return make_machine(self._settings, partition, self.partitions, reports=True)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the settings come to in names and limits: the topics of a deployment, as the runtime takes them.
+"""What the settings come to: topics and limits as the runtime takes them, and machines of the rules.
 
 Apart from `processor.app`, so that commands which only talk to Kafka do not import Faust.
 """
@@ -7,8 +7,28 @@ from __future__ import annotations
 
 from processor.config import Settings
 from processor.connection import client_options
+from processor.rules.forgetting import DAY_MS, Retention
+from processor.rules.machine import Machine
 from processor.runtime.config import RuntimeConfig
 from schemas import topics
+
+
+def make_machine(
+    settings: Settings, partition: int, partitions: int, *, reports: bool = False
+) -> Machine:
+    """Make the empty machine of a partition, of `partitions`; `reports`: see `Machine`."""
+    return Machine(
+        partition,
+        topic_prefix=settings.topic_prefix,
+        retention=Retention(
+            closed_ms=settings.closed_retention_days * DAY_MS,
+            asset_ms=settings.asset_retention_days * DAY_MS,
+            forgotten_ms=settings.forgotten_retention_days * DAY_MS,
+        ),
+        partitions=partitions,
+        any_partitioner=settings.any_partitioner,
+        reports=reports,
+    )
 
 
 def runtime_config(settings: Settings) -> RuntimeConfig:

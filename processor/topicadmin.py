@@ -90,7 +90,8 @@ async def check(settings: Settings) -> Found:
         counts = await _partition_counts(admin)
         names = [name for name in _names(settings) if name in counts]
         configs, transactions = await asyncio.gather(
-            _topic_configs(admin, names), _transactions_fault(admin, settings)
+            _topic_configs(admin, dict.fromkeys(names, _CHECKED)),
+            _transactions_fault(admin, settings),
         )
     ours = {name: counts[name] for name in names}
     return judge(settings, ours, configs, transactions)
@@ -142,6 +143,14 @@ async def partition_count(settings: Settings, *wanted: topics.Topic) -> int:
             f"{_create_command(settings, 0)}"
         )
     return min(counts[name] for name in names)
+
+
+async def topic_settings(
+    settings: Settings, wanted: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, str]]:
+    """Give the `wanted` settings of existing topics; raises KafkaUnavailable, KafkaError."""
+    async with _admin(settings) as admin:
+        return await _topic_configs(admin, wanted)
 
 
 async def create(
@@ -259,12 +268,14 @@ async def _partition_counts(admin: Any) -> dict[str, int]:
     }
 
 
-async def _topic_configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    if not names:
+async def _topic_configs(
+    admin: Any, wanted: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, str]]:
+    if not wanted:
         return {}
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CHECKED, ""))
-        for name in names
+        ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(settings, ""))
+        for name, settings in wanted.items()
     ]
     configs: dict[str, dict[str, str]] = {}
     for response in await admin.describe_configs(resources):

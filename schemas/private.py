@@ -61,6 +61,10 @@ class JournalRecord(Struct, array_like=True, frozen=True):
     """(topic, offset) of records within `runs` that were set aside and not applied."""
     lost: list[Run] = []
     """Offsets that the broker had deleted before they were read, accepted by an operator."""
+    checkpoint: bytes | None = None
+    """What the state machine needed besides its rows after this transaction, as in the positions row;
+    None in records of the first format, and before anything was applied. A replay learns from it
+    when another version of the machine took over."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

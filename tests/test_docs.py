@@ -58,6 +58,14 @@ def test_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
+def test_every_test_that_the_guarantees_name_exists() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/[a-z_/]+[.]py)::(\w+)`", page)
+    assert len(named) >= 15
+    for path, name in named:
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), (path, name)
+
+
 def test_the_table_of_metrics_is_what_the_file_of_names_says() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     found = re.search(

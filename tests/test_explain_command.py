@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -116,3 +117,42 @@ def test_a_studio_in_any_partition_is_found(deployment: Deployment) -> None:
 def test_a_pipe_gets_no_colour(deployment: Deployment, colour: dict[str, str]) -> None:
     done = deployment.run("explain", STUDIO, "nobody", environment=colour)
     assert "\x1b[" not in done.stdout
+
+
+def test_what_was_known_at_a_time(deployment: Deployment) -> None:
+    """The inputs are replayed up to the last commit by then, and what was said is found again."""
+    deployment.start("processor.cli", "worker")
+
+    def now() -> str:
+        return datetime.now(UTC).isoformat()
+
+    def become(state: str) -> str:
+        wait_until(lambda: explained(deployment, "o1")["answer"]["state"] == state, 30)
+        return now()
+
+    before = now()
+    deployment.send("order-placed", order_placed("o1", "p1"))
+    placed = become("in_flight")
+    deployment.send("asset-deleted", photo_deleted("p1"))
+    halted = become("halted")
+    [halt] = deployment.read("order-halted", 1)
+    deployment.send("order-cancelled", cancelled("o1"))
+    become("cancelled")
+
+    unknown = deployment.run("explain", STUDIO, "o1", "--as-of", before)
+    assert unknown.returncode == 3
+    assert "nothing had been applied" in unknown.stdout
+    then = explained(deployment, "o1", "--as-of", placed)
+    assert then["answer"]["state"] == "in_flight"
+    assert then["as_of"]["transaction"] >= 1
+    assert then["announcement"] is None
+    then = explained(deployment, "o1", "--as-of", halted)
+    assert then["answer"]["state"] == "halted"
+    assert then["answer"]["reasons"] == json.loads(halt.value())["reasons"]
+    said = then["announcement"]
+    assert (said["partition"], said["offset"]) == (halt.partition(), halt.offset())
+    assert (said["status"], said["sequence"]) == ("halted", 1)
+    told = deployment.run("explain", STUDIO, "o1", "--as-of", halted).stdout
+    assert told.startswith("As of 20")
+    assert "Halted since 2026-05-01 11:00:00 UTC" in told
+    assert explained(deployment, "o1", "--as-of", "0s")["answer"]["state"] == "cancelled"

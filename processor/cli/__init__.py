@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "worker": "Run one worker of the consumer group, until SIGTERM or Ctrl-C.",
     "explain": "Say whether an order is halted, why, and what can be done.",
     "tail": "Follow order-halted: who is halted now, and who goes on.",
+    "verify": "Check that everything was applied and published exactly once, and nothing else.",
     "rejected": "Look at what was rejected, and send it again.",
     "config": "Show the configuration that counts, and where it comes from.",
     "completion": "Write a script that lets a shell complete commands and options.",

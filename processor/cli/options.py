@@ -56,6 +56,10 @@ allow_create_time = setting(
     is_flag=True,
 )
 
+any_partitioner = setting(
+    "any_partitioner", "Do not check by which partitioner records came.", is_flag=True
+)
+
 
 config_file = click.option(
     "--config",
@@ -78,6 +82,17 @@ as_json = click.option(
 def kafka(command: Command) -> Command:
     """Add what every command needs that talks to Kafka."""
     return bootstrap_servers(topic_prefix(config_file(command)))
+
+
+def retention(command: Command) -> Command:
+    """Add what decides when the rules forget (contract.md §7)."""
+    for name, text in (
+        ("forgotten_retention_days", "Keep ids of forgotten orders for this [400]."),
+        ("asset_retention_days", "Forget marks of assets after this [90]."),
+        ("closed_retention_days", "Forget closed orders after this [7]."),
+    ):
+        command = setting(name, text, metavar="INTEGER")(command)
+    return command
 
 
 def settings(config_file: Path | None = None, **options: Any) -> Settings:

@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text as Styled
 
 from processor.cli.terminal import STYLES, instant
-from processor.explain import Announcement, Explanation
+from processor.explain import Announcement, AsOf, Explanation
 from processor.rules.inquiry import Answer, CreditCheck, CreditState, KeptOrder, State
 from processor.words import cause, money
 from schemas.catalogue import Language, Text, catalogue
@@ -64,6 +64,14 @@ _LABELS: Final = {
         en="cost contained in the balance in {currencies}",
         de="Kosten im Kontostand in {currencies} enthalten",
     ),
+    "as_of": Text(
+        en="As of {at}: after transaction {number} of the partition, committed at {committed}",
+        de="Stand {at}: nach Transaktion {number} der Partition, abgeschlossen um {committed}",
+    ),
+    "as_of_nothing": Text(
+        en="As of {at}: nothing had been applied",
+        de="Stand {at}: es war noch nichts verarbeitet",
+    ),
     "unsettled": Text(
         en="Being judged at this moment; ask again for: {titles}",
         de="Wird gerade beurteilt; fragen Sie erneut nach: {titles}",
@@ -89,6 +97,8 @@ _NOT_CHECKED: Final = {
 def tell(explanation: Explanation, language: Language) -> Iterator[Styled]:
     """Give the lines that explain an order."""
     answer = explanation.answer
+    if explanation.as_of is not None:
+        yield Styled(_as_of(explanation.as_of, language), style="dim")
     yield _headline(answer, language)
     if answer.state is State.HALTED:
         assert answer.order is not None
@@ -109,6 +119,14 @@ def tell(explanation: Explanation, language: Language) -> Iterator[Styled]:
     if explanation.announcement is not None:
         yield Styled()
         yield from _announcement(explanation.announcement, language)
+
+
+def _as_of(as_of: AsOf, language: Language) -> str:
+    at = instant(as_of.time)
+    if as_of.committed_at is None:
+        return _say("as_of_nothing", language, at=at)
+    committed = instant(as_of.committed_at)
+    return _say("as_of", language, at=at, number=as_of.transaction, committed=committed)
 
 
 def _say(label: str, language: Language, **fills: object) -> str:

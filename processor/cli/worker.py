@@ -53,15 +53,9 @@ Start as many as there are cores, up to the number of partitions. Exit codes:
     "One record per transaction, to find the one that a commit fails on. Slow.",
     is_flag=True,
 )
-@options.setting("any_partitioner", "Do not check by which partitioner records came.", is_flag=True)
+@options.any_partitioner
 @options.allow_create_time
-@options.setting("closed_retention_days", "Forget closed orders after this [7].", metavar="INTEGER")
-@options.setting(
-    "asset_retention_days", "Forget marks of assets after this [90].", metavar="INTEGER"
-)
-@options.setting(
-    "forgotten_retention_days", "Keep ids of forgotten orders for this [400].", metavar="INTEGER"
-)
+@options.retention
 @options.setting("admin_host", "Serve health and metrics on this address [127.0.0.1].")
 @options.setting(
     "admin_port",

@@ -18,7 +18,7 @@ to the start of the log, and the journal says which offsets are missing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ def _plan_next(
             quarantine=[noted for noted in row.quarantine if noted != at],
         ),
         rejected_record(record, rejection, limit_bytes),
-        private.JournalRecord(private.JOURNAL_FORMAT, row.number, [run], [at]),
+        _journal_record(row, [run], [at]),
         f"{request.place} is on the rejected topic as `quarantined`. Start the worker.",
     )
 
@@ -149,7 +149,7 @@ def _plan_ahead(request: Request, row: private.PositionsRow) -> _Plan:
     return _Plan(
         replace_row(row, quarantine=[*row.quarantine, at]),
         None,
-        private.JournalRecord(private.JOURNAL_FORMAT, row.number, []),
+        _journal_record(row, []),
         f"{request.place} is noted; the worker will put it on the rejected topic as `quarantined` "
         "when it comes to it. Start the worker.",
     )
@@ -166,9 +166,20 @@ def _plan_lost(request: Request, row: private.PositionsRow, expected: int, start
     return _Plan(
         replace_row(row, offsets={**row.offsets, request.topic: start}),
         None,
-        private.JournalRecord(private.JOURNAL_FORMAT, row.number, [], [], [lost]),
+        _journal_record(row, [], lost=[lost]),
         f"{request.topic} partition {request.partition} goes on at {start}; offsets {expected} to "
         f"{start - 1} are accepted as lost. Start the worker.",
+    )
+
+
+def _journal_record(
+    row: private.PositionsRow,
+    runs: list[private.Run],
+    quarantined: Sequence[tuple[str, int]] = (),
+    lost: Sequence[private.Run] = (),
+) -> private.JournalRecord:
+    return private.JournalRecord(
+        private.JOURNAL_FORMAT, row.number, runs, list(quarantined), list(lost), row.checkpoint
     )
 
 

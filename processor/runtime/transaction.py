@@ -148,7 +148,7 @@ class PartitionWriter:
         key = private.partition_key(self._partition)
         row = positions_row(work, self.changelog_ends, rows_written)
         by_topic[config.positions] = [(key, private.encode(row), ())]
-        if work.runs:
+        if work.runs or work.emissions:
             by_topic[config.journal] = [(key, private.encode(journal_record(work)), ())]
         return by_topic
 
@@ -209,7 +209,11 @@ def positions_row(
 
 
 def journal_record(work: Work) -> private.JournalRecord:
-    """Make the journal record of a transaction."""
+    """Make the journal record of a transaction; without runs where recovery alone had to say something."""
     return private.JournalRecord(
-        private.JOURNAL_FORMAT, work.number, list(work.runs), list(work.quarantined)
+        private.JOURNAL_FORMAT,
+        work.number,
+        list(work.runs),
+        list(work.quarantined),
+        checkpoint=work.checkpoint,
     )

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +24,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from processor import topicadmin
 from processor.config import load
 from processor.runtime.failstop import EXIT_FAILSTOP
+from processor.simulator.records import Record
 from schemas import topics
 from tests.broker.evidence import Headers, View
+from tests.model import partition_of
 from tests.support.processes import Worker, wait_until
 
 _READY_WITHIN_SECONDS = 60.0
@@ -45,6 +47,20 @@ class Item(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+def items_of(records: Iterable[Record], partitions: int) -> list[Item]:
+    """Give simulated records as they are to be sent."""
+    return [
+        Item(
+            record.topic,
+            (partition_of(record.key or b"", partitions) + record.partition_shift) % partitions,
+            record.timestamp_ms,
+            record.key,
+            record.value,
+        )
+        for record in records
+    ]
 
 
 class Fleet:

@@ -29,11 +29,10 @@ from processor.simulator import Settings, simulate
 from schemas.halted import DATA_SCHEMA
 from schemas.topics import ORDER_HALTED
 from tests.broker.evidence import Evidence
-from tests.broker.fleet import Fleet, Item
+from tests.broker.fleet import Fleet, Item, items_of
 from tests.broker.swift import SwiftModel
 from tests.broker.verifier import outcomes_of, verify
 from tests.golden.test_golden import golden_records
-from tests.model import partition_of
 from tests.support.processes import ROOT, Worker, wait_until
 
 PARTITIONS = 4
@@ -199,16 +198,7 @@ def readers(fleet: Fleet, tmp_path: Path) -> Iterator[Readers]:
 
 
 def items() -> list[Item]:
-    return [
-        Item(
-            record.topic,
-            (partition_of(record.key or b"", PARTITIONS) + record.partition_shift) % PARTITIONS,
-            record.timestamp_ms,
-            record.key,
-            record.value,
-        )
-        for record in islice(simulate(SHOPS), EVENTS)
-    ]
+    return items_of(islice(simulate(SHOPS), EVENTS), PARTITIONS)
 
 
 def demanded(evidence: Evidence) -> tuple[Orders, int, int]:

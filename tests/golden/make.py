@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from processor.rules.machine import Machine
+from schemas import private
 from schemas.door import decode
 from schemas.halted import CausedBy, Emission, OrderHalted, emission
 from schemas.topics import INPUTS
@@ -39,6 +41,7 @@ RELEASE = HERE / "rows-1.jsonl"
 RECORDS = HERE / "order-halted-v1.jsonl"
 BY_RULES = HERE / "order-halted-v1-rules.jsonl"
 INPUTS_KEPT = HERE / "events-1.jsonl"
+JOURNAL = HERE / "journal-1.jsonl"
 #: A longer value is at some limit, which the tables of tests/strategies are about.
 GOLDEN_MAX_BYTES = 2000
 UNTIL = "2026-02-01T00:00:00Z"
@@ -113,6 +116,32 @@ def by_rules() -> dict[str, Any]:
     return {"key": key.decode(), "headers": said, "value": value.decode()}
 
 
+def journal() -> list[dict[str, Any]]:
+    """Give journal records: one without the fields that came later, and one with all of them."""
+    first = [private.JOURNAL_FORMAT, 7, [["a", 3, 9]], [["a", 4]], [["b", 0, 2]]]
+    whole = private.JournalRecord(
+        private.JOURNAL_FORMAT,
+        8,
+        [private.Run("a", 9, 12), private.Run("b", 2, 3)],
+        [("b", 2)],
+        [private.Run("c", 1, 5)],
+        Machine(0, partitions=4).checkpoint(),
+    )
+    values = [msgspec.msgpack.encode(first), private.encode(whole)]
+    return [
+        {"value": value.hex(), "understood": understood(private.decode_journal(value))}
+        for value in values
+    ]
+
+
+def understood(record: private.JournalRecord) -> dict[str, Any]:
+    """Give a journal record's fields as JSON has them."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    checkpoint = fields.pop("checkpoint")
+    found: dict[str, Any] = json.loads(msgspec.json.encode(fields))
+    return found | {"checkpoint": None if checkpoint is None else checkpoint.hex()}
+
+
 def write(path: Path, items: list[dict[str, Any]]) -> None:
     """Write one JSON a line."""
     path.write_text("".join(json.dumps(item) + "\n" for item in items))
@@ -133,6 +162,7 @@ def main() -> None:
     write(RECORDS, texts)
     write(BY_RULES, [by_rules()])
     write(INPUTS_KEPT, inputs())
+    write(JOURNAL, journal())
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ import pytest
 
 from processor.rules.machine import Machine
 from processor.rules.rows import FORMAT, ROW_TYPES, Checkpoint
+from schemas import private
 from schemas.door import decode
 from schemas.errors import StateRefused
 from schemas.halted import Emission, OrderHalted, emission
 from schemas.reasons import PRECEDENCE, Change, ReasonCode, Status
 from schemas.topics import INPUTS
 from tests.engine import Engine, Rows
-from tests.golden.make import HERE, RECORDS, RELEASE, records, written
+from tests.golden.make import HERE, RECORDS, RELEASE, journal, records, understood, written
 from tests.strategies.malformed import TIMESTAMP_MS
 
 pytestmark = pytest.mark.rules
@@ -48,6 +49,16 @@ def kept_records() -> list[dict[str, Any]]:
 def kept_events() -> list[dict[str, Any]]:
     """Every event that any release has put here, with what it understood by it."""
     return lines_of(*sorted(HERE.glob("events-*.jsonl")))
+
+
+def test_journal_records_are_understood_as_they_were() -> None:
+    """Those of the first releases, too, which hold no checkpoint."""
+    kept = lines_of(*sorted(HERE.glob("journal-*.jsonl")))
+    for line in kept:
+        record = private.decode_journal(bytes.fromhex(line["value"]))
+        assert understood(record) == line["understood"]
+    assert {line["understood"]["checkpoint"] is None for line in kept} == {True, False}
+    assert journal()[-1] in kept
 
 
 def test_there_is_a_row_of_every_kind() -> None:
