@@ -1,0 +1,264 @@
+"""An event loop with virtual time, in which processes die or freeze between any two callbacks.
+
+Every callback belongs to a lane, by a variable in its context: the event loop of one thread of one
+process. Within a lane callbacks run in the order in which asyncio would run them; which lane is next
+is drawn from the seed. When no callback is ready, time jumps to the next timer.
+
+A process that dies runs nothing more: its callbacks are dropped, no `finally` runs, nothing is
+closed. One that is frozen runs nothing until it wakes; its timers are due all at once then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any, NoReturn
+
+Context = contextvars.Context
+
+
+class Died(BaseException):
+    """Unwinds the callback in which a process ends; nothing of that process runs afterwards."""
+
+
+class Stuck(Exception):
+    """The virtual time that a run may take is over."""
+
+
+class Process:
+    """An operating system process, as far as the event loop is concerned."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.frozen = False
+        self.cut_at = float("inf")
+        """What it has sent and what arrives later than this, with it died."""
+        self.steps_left = -1
+        """Dies, or freezes, after so many callbacks; below 0: not so."""
+        self.when_steps_end: Callable[[], None] | None = None
+        self.state: dict[str, Any] = {}
+        """What the real code keeps in module globals, one set a process."""
+
+    def step(self) -> None:
+        """Count a callback that is about to run."""
+        if self.steps_left > 0:
+            self.steps_left -= 1
+        elif self.steps_left == 0:
+            self.steps_left = -1
+            if self.when_steps_end is not None:
+                self.when_steps_end()
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Lane:
+    """The ready callbacks of one thread of a process."""
+
+    __slots__ = ("process", "ready")
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.ready: deque[asyncio.Handle] = deque()
+
+
+_lane: contextvars.ContextVar[Lane] = contextvars.ContextVar("lane")
+
+
+def current_process() -> Process:
+    """Return the process whose callback is running."""
+    return _lane.get().process
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """See the module's docstring."""
+
+    def __init__(self, random: Random) -> None:
+        self.now = 0.0
+        self.callbacks = 0
+        self.errors: list[str] = []
+        """Exceptions that nobody has taken."""
+        self._random = random.random
+        self._world = Lane(Process("world"))
+        self._context = contextvars.copy_context()
+        self._context.run(_lane.set, self._world)
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timer_number = 0
+        self._busy: list[Lane] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    # -- lanes
+
+    def new_lane(self, process: Process) -> Context:
+        """Make a context whose callbacks run in a lane of their own."""
+        context = contextvars.copy_context()
+        context.run(_lane.set, Lane(process))
+        return context
+
+    @property
+    def world(self) -> Context:
+        """The context of what is no process: broker, network, the scenario."""
+        return self._context
+
+    def spawn(self, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+        """Start a task in the lane of `context`."""
+        return self.create_task(work, context=context)
+
+    def wake(self, process: Process) -> None:
+        """Let a frozen process go on."""
+        process.frozen = False
+
+    # -- what asyncio asks of a loop
+
+    def time(self) -> float:
+        return self.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> Any:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        # Kept to the end: a task that is collected runs its `finally`s, when the collector likes.
+        self._tasks.append(task)
+        return task
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._put(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timer_number += 1
+        heapq.heappush(self._timers, (when, self._timer_number, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it in the heap; it is skipped."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is not None and not isinstance(error, Died):
+            self.errors.append(f"{context.get('message')}: {error!r}")
+
+    def default_exception_handler(self, context: dict[str, Any]) -> NoReturn:
+        raise NotImplementedError
+
+    # -- running
+
+    def _put(self, handle: asyncio.Handle) -> None:
+        lane: Lane = handle._context.get(_lane, self._world)  # type: ignore[attr-defined]
+        if not lane.ready:
+            self._busy.append(lane)
+        lane.ready.append(handle)
+
+    def run(self, work: Coroutine[Any, Any, Any], until: float) -> Any:
+        """Run until `work` is done; raises Stuck at virtual time `until`."""
+        before = events._get_running_loop()
+        assert before is None, "one loop at a time"
+        events._set_running_loop(self)
+        try:
+            task = self.spawn(work, self.world)
+            while not task.done():
+                if not self._run_one() and not self._advance(until):
+                    raise Stuck(f"not done after {until:g} s of virtual time")
+            return task.result()
+        finally:
+            events._set_running_loop(None)
+
+    def _run_one(self) -> bool:
+        """Run one callback; False where none is ready."""
+        busy = self._busy
+        while busy:
+            at = int(self._random() * len(busy)) if len(busy) > 1 else 0
+            lane = busy[at]
+            process = lane.process
+            if process.dead or process.frozen:
+                del busy[at]
+                if process.dead:
+                    lane.ready.clear()
+                else:
+                    self._look_again_later(lane)
+                continue
+            process.step()
+            if process.dead or process.frozen:
+                continue
+            handle = lane.ready.popleft()
+            if not lane.ready:
+                del busy[at]
+            if not handle._cancelled:
+                self.callbacks += 1
+                self._call(handle)
+            return True
+        return False
+
+    def _look_again_later(self, lane: Lane) -> None:
+        """Look whether a frozen lane has woken, in 50 ms."""
+        self.call_later(0.05, self._look_again, lane, context=self._context)
+
+    def _look_again(self, lane: Lane) -> None:
+        if lane.ready:
+            self._busy.append(lane)
+
+    def _call(self, handle: Any) -> None:
+        try:
+            handle._context.run(handle._callback, *handle._args)
+        except Died:
+            pass
+        except Exception as error:
+            self.errors.append(f"callback {handle._callback!r}: {error!r}")
+
+    def _advance(self, until: float) -> bool:
+        """Go to the next timer; False where there is none in time."""
+        timers = self._timers
+        while timers:
+            when, _, handle = heapq.heappop(timers)
+            if handle._cancelled:  # type: ignore[attr-defined]
+                continue
+            if when > until:
+                return False
+            self.now = max(self.now, when)
+            self._put(handle)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Drop what is left of every task, without a word of those that are not done."""
+        for task in self._tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            if task.done():
+                if not task.cancelled():
+                    task.exception()
+                continue
+            try:
+                task.get_coro().close()  # type: ignore[union-attr]
+            except (RuntimeError, ValueError, Died, Exception):  # noqa: BLE001, S110
+                # A `finally` that awaits cannot, and one that fails in a dead process says nothing.
+                pass
+        self._tasks.clear()
+        self._timers.clear()
+        self._busy.clear()
