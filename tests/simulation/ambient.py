@@ -70,11 +70,13 @@ def model(loop: SimLoop, world: World) -> Iterator[None]:
 
 
 @contextmanager
-def processes(stop: Stop, point: Callable[[str], None]) -> Iterator[None]:
+def processes(
+    stop: Stop, stop_after: Callable[[float], None], point: Callable[[str], None]
+) -> Iterator[None]:
     """Let a process end as the simulation wants it, and die at named points."""
     with (
         patch.object(failstop, "stop", stop),
-        patch.object(failstop, "stop_after", _nothing),
+        patch.object(failstop, "stop_after", stop_after),
         patch.object(failpoints, "hit", point),
         patch.object(garbage, "defer", _nothing),
     ):

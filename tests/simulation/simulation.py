@@ -102,6 +102,7 @@ class Simulation:
         self._slots: list[_Slot] = []
         self._started = 0
         self._harmful = True
+        self._finished = False
         if tracing:
             self.network.told = self.say
         config = scenario.config
@@ -117,7 +118,7 @@ class Simulation:
         outcome, loop = self.outcome, self.loop
         with (
             ambient.model(loop, World(self.broker, self.network)),
-            ambient.processes(self._stop, self._pass_point),
+            ambient.processes(self._stop, self._stop_after, self._pass_point),
         ):
             try:
                 loop.run(self._everything(), self.scenario.ends_at + SETTLES_WITHIN)
@@ -154,6 +155,7 @@ class Simulation:
         self._calm_down()
         while not self._all_applied():
             await asyncio.sleep(_LOOKS_EVERY)
+        self._finished = True
         for slot in self._slots:
             slot.app.terminate()
         while not all(slot.process.dead for slot in self._slots):
@@ -182,7 +184,7 @@ class Simulation:
             )
 
     def _restart(self, number: int) -> None:
-        if self._slots[number].process.state.get("ended") and not self._harmful:
+        if self._finished:
             return
         self._slots[number] = self._start(number)
 
@@ -304,6 +306,14 @@ class Simulation:
                 context=self.loop.world,
             )
         raise Died
+
+
+    def _stop_after(self, seconds: float) -> None:
+        """End a process that does not come to its end, as a thread of its own does in reality."""
+        self.loop.call_later(seconds, self._overdue, current_process(), context=self.loop.world)
+
+    def _overdue(self, process: Process) -> None:
+        self.kill(process, "overdue at its end")
 
 
 def _lawful(code: int, error: BaseException | None, what: str) -> bool:

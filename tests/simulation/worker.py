@@ -28,6 +28,7 @@ from tests.simulation.consumer import SimConsumer
 from tests.simulation.loop import Context, Process, SimLoop
 
 _FETCH_WAIT_SECONDS = 0.5
+_STOP_WITHIN_SECONDS = 9.0
 
 
 class _Calls:
@@ -229,6 +230,7 @@ class SimApp:
     async def _stop(self) -> None:
         """As `App.on_stop`: `_stop_consumer`, then the services."""
         self.should_stop = True
+        failstop.stop_after(_STOP_WITHIN_SECONDS)
         assignment = self.consumer.assignment()
         if assignment:
             self.membership.revoked()
