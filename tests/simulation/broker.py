@@ -24,7 +24,7 @@ Fetched = dict[TopicPartition, tuple[list[Record], int]]
 class _Waiting:
     """A fetch that found nothing, and waits at the broker."""
 
-    __slots__ = ("answer", "committed", "positions")
+    __slots__ = ("answer", "committed", "positions", "timer")
 
     def __init__(
         self, answer: asyncio.Future[Fetched], positions: Mapping[Any, int], committed: bool
@@ -32,6 +32,7 @@ class _Waiting:
         self.answer = answer
         self.positions = positions
         self.committed = committed
+        self.timer: Any = None
 
 
 class Broker:
@@ -156,7 +157,9 @@ class Broker:
         answer: asyncio.Future[Fetched] = self._loop.create_future()
         waiting = _Waiting(answer, positions, committed)
         self._waiting.append(waiting)
-        self._loop.call_later(wait, self._give_up, waiting, context=self._loop.world)
+        waiting.timer = self._loop.call_later(
+            wait, self._give_up, waiting, context=self._loop.world
+        )
         return answer
 
     def _read(self, positions: Mapping[TopicPartition, int], committed: bool) -> Fetched:
@@ -174,6 +177,7 @@ class Broker:
             found = self._read(waiting.positions, waiting.committed)
             if found:
                 self._waiting.remove(waiting)
+                waiting.timer.cancel()
                 waiting.answer.set_result(found)
 
     def _give_up(self, waiting: _Waiting) -> None:

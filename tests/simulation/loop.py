@@ -42,8 +42,14 @@ class Process:
         self.steps_left = -1
         """Dies, or freezes, after so many callbacks; below 0: not so."""
         self.when_steps_end: Callable[[], None] | None = None
-        self.state: dict[str, Any] = {}
-        """What the real code keeps in module globals, one set a process."""
+        self.when_dead: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        """Run nothing more."""
+        if not self.dead:
+            self.dead = True
+            if self.when_dead is not None:
+                self.when_dead()
 
     def step(self) -> None:
         """Count a callback that is about to run."""
@@ -65,7 +71,31 @@ class Lane:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Handle] = deque()
+
+
+class Handle:
+    """What `call_soon` and its like return; lighter than asyncio's, of which there are many."""
+
+    __slots__ = ("args", "callback", "cancelled_", "context", "when_")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, when: float
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.when_ = when
+        self.cancelled_ = False
+
+    def cancel(self) -> None:
+        self.cancelled_ = True
+
+    def cancelled(self) -> bool:
+        return self.cancelled_
+
+    def when(self) -> float:
+        return self.when_
 
 
 _lane: contextvars.ContextVar[Lane] = contextvars.ContextVar("lane")
@@ -88,7 +118,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._world = Lane(Process("world"))
         self._context = contextvars.copy_context()
         self._context.run(_lane.set, self._world)
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, Handle]] = []
         self._timer_number = 0
         self._busy: list[Lane] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -137,28 +167,25 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._tasks.append(task)
         return task
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        if context is None:
+            context = contextvars.copy_context()
+        handle = Handle(callback, args, context, 0.0)
         self._put(handle)
         return handle
 
     call_soon_threadsafe = call_soon
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         return self.call_at(self.now + delay, callback, *args, context=context)
 
-    def call_at(
-        self, when: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        if context is None:
+            context = contextvars.copy_context()
+        handle = Handle(callback, args, context, when)
         self._timer_number += 1
         heapq.heappush(self._timers, (when, self._timer_number, handle))
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it in the heap; it is skipped."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -170,8 +197,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     # -- running
 
-    def _put(self, handle: asyncio.Handle) -> None:
-        lane: Lane = handle._context.get(_lane, self._world)  # type: ignore[attr-defined]
+    def _put(self, handle: Handle) -> None:
+        lane = handle.context.get(_lane, self._world)
         if not lane.ready:
             self._busy.append(lane)
         lane.ready.append(handle)
@@ -184,19 +211,22 @@ class SimLoop(asyncio.AbstractEventLoop):
         try:
             task = self.spawn(work, self.world)
             while not task.done():
-                if not self._run_one() and not self._advance(until):
+                self._run_ready()
+                if not task.done() and not self._advance(until):
                     raise Stuck(f"not done after {until:g} s of virtual time")
             return task.result()
         finally:
             events._set_running_loop(None)
 
-    def _run_one(self) -> bool:
-        """Run one callback; False where none is ready."""
-        busy = self._busy
+    def _run_ready(self) -> None:
+        """Run callbacks until none is ready."""
+        busy, random = self._busy, self._random
         while busy:
-            at = int(self._random() * len(busy)) if len(busy) > 1 else 0
+            at = int(random() * len(busy)) if len(busy) > 1 else 0
             lane = busy[at]
             process = lane.process
+            if process.steps_left >= 0 and not process.frozen:
+                process.step()
             if process.dead or process.frozen:
                 del busy[at]
                 if process.dead:
@@ -204,17 +234,19 @@ class SimLoop(asyncio.AbstractEventLoop):
                 else:
                     self._look_again_later(lane)
                 continue
-            process.step()
-            if process.dead or process.frozen:
-                continue
-            handle = lane.ready.popleft()
-            if not lane.ready:
+            ready = lane.ready
+            handle = ready.popleft()
+            if not ready:
                 del busy[at]
-            if not handle._cancelled:
-                self.callbacks += 1
-                self._call(handle)
-            return True
-        return False
+            if handle.cancelled_:
+                continue
+            self.callbacks += 1
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except Died:
+                pass
+            except Exception as error:
+                self.errors.append(f"callback {handle.callback!r}: {error!r}")
 
     def _look_again_later(self, lane: Lane) -> None:
         """Look whether a frozen lane has woken, in 50 ms."""
@@ -224,24 +256,17 @@ class SimLoop(asyncio.AbstractEventLoop):
         if lane.ready:
             self._busy.append(lane)
 
-    def _call(self, handle: Any) -> None:
-        try:
-            handle._context.run(handle._callback, *handle._args)
-        except Died:
-            pass
-        except Exception as error:
-            self.errors.append(f"callback {handle._callback!r}: {error!r}")
-
     def _advance(self, until: float) -> bool:
         """Go to the next timer; False where there is none in time."""
         timers = self._timers
         while timers:
             when, _, handle = heapq.heappop(timers)
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle.cancelled_:
                 continue
             if when > until:
                 return False
-            self.now = max(self.now, when)
+            if when > self.now:
+                self.now = when
             self._put(handle)
             return True
         return False

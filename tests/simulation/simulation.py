@@ -170,18 +170,13 @@ class Simulation:
             config = judge.replace(config, instance_id=f"slot-{number}")
         self.say(process.name, "starts")
         app = SimApp(self.loop, process, config, self.factory, _Telling(self, process))
-        self._watch(process, number)
+        process.when_dead = lambda: self._bury(number)
         return _Slot(number, process, app)
 
-    def _watch(self, process: Process, number: int) -> None:
-        """Be the supervisor: start another one some time after this one's death."""
-        if process.dead:
-            delay = self.random.uniform(0.05, 1.0)
-            self.loop.call_later(delay, self._restart, number, context=self.loop.world)
-        else:
-            self.loop.call_later(
-                0.05, self._watch, process, number, context=self.loop.world
-            )
+    def _bury(self, number: int) -> None:
+        """Be the supervisor: start another worker some time after one's death."""
+        delay = self.random.uniform(0.05, 1.0)
+        self.loop.call_later(delay, self._restart, number, context=self.loop.world)
 
     def _restart(self, number: int) -> None:
         if self._finished:
@@ -238,7 +233,7 @@ class Simulation:
         """End a process, with a part of what it has on the wire."""
         if process.dead:
             return
-        process.dead = True
+        process.end()
         process.cut_at = self.loop.now + self.random.random() * 2 * self.network.faults.delay
         self.outcome.deaths[how] = self.outcome.deaths.get(how, 0) + 1
         self.say(process.name, how)

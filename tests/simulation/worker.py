@@ -215,7 +215,7 @@ class SimApp:
         self.membership.assigned(set(assigned), self._settled)
 
     def _settled(self) -> None:
-        self.process.state["settled"] = True
+        """Hear that an assignment has been taken over."""
 
     # -- the orderly end
 
@@ -240,8 +240,7 @@ class SimApp:
             await self._stop_fetching()
             await self.membership.stop()
         await self.consumer._thread.call_thread(self._leave)
-        self.process.state["ended"] = True
-        self.process.dead = True
+        self.process.end()
 
     async def _stop_fetching(self) -> None:
         self._fetcher._stopped.set()
