@@ -46,6 +46,7 @@ class Broker:
         """Offsets of one partition in one answer."""
         self.transactions = Transactions(loop, random, self._write_marker)
         self._loop = loop
+        self._random = random
         self._waiting: list[_Waiting] = []
 
     def create_topics(self, topics: Iterable[str]) -> None:
@@ -68,7 +69,8 @@ class Broker:
 
     def _write_marker(self, place: Place, producer: int, epoch: int, commit: bool) -> None:
         if isinstance(place, str):
-            self.group(place).end_transaction(producer, commit=commit)
+            delay = self._random.random() * 0.05
+            self.group(place).end_transaction(producer, delay, commit=commit)
             return
         log = self.logs.get(TopicPartition(*place))
         if log is not None:

@@ -27,8 +27,7 @@ def replay_command(seed: int, bug: str | None = None) -> str:
 
 def run_seed(seed: int, *, bug: str | None = None, tracing: bool = False) -> Outcome:
     """Run one seed, with a planted bug or without."""
-    with bugs.planted(bug):
-        return Simulation(scenario.make(seed), tracing=tracing).run()
+    return Simulation(scenario.make(seed), bug=bug, tracing=tracing).run()
 
 
 def prepare() -> None:

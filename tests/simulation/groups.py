@@ -55,6 +55,7 @@ class Group:
         self._loop = loop
         self._assignments: dict[str, Any] = {}
         self._leader = ""
+        self._seen_at = 0.0
         self._named = 0
         self._deadline: Any = None
 
@@ -122,11 +123,14 @@ class Group:
 
     # -- offsets
 
-    def end_transaction(self, producer: int, *, commit: bool) -> None:
-        """Take a producer's pending offsets, or drop them."""
+    def end_transaction(self, producer: int, delay: float, *, commit: bool) -> None:
+        """Take a producer's pending offsets, or drop them; a moment later, who asks sees them."""
         pending = self.pending.pop(producer, {})
         if commit:
-            self.offsets.update(pending)
+            self._seen_at = max(self._seen_at, self._loop.now + delay)
+            self._loop.call_at(
+                self._seen_at, self.offsets.update, pending, context=self._loop.world
+            )
 
     # -- members
 

@@ -2,7 +2,8 @@
 
 Every callback belongs to a lane, by a variable in its context: the event loop of one thread of one
 process. Within a lane callbacks run in the order in which asyncio would run them; which lane is next
-is drawn from the seed. When no callback is ready, time jumps to the next timer.
+is drawn from the seed, and so is how long each takes. When none is ready, time jumps to the next
+timer.
 
 A process that dies runs nothing more: its callbacks are dropped, no `finally` runs, nothing is
 closed. One that is frozen runs nothing until it wakes; its timers are due all at once then.
@@ -111,6 +112,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, random: Random) -> None:
         self.now = 0.0
+        self.cost = 0.0
+        """What a callback takes, in seconds, at most: so timers fall due between any two."""
         self.callbacks = 0
         self.errors: list[str] = []
         """Exceptions that nobody has taken."""
@@ -220,8 +223,12 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _run_ready(self) -> None:
         """Run callbacks until none is ready."""
-        busy, random = self._busy, self._random
+        busy, random, timers = self._busy, self._random, self._timers
         while busy:
+            while timers and timers[0][0] <= self.now:
+                handle = heapq.heappop(timers)[2]
+                if not handle.cancelled_:
+                    self._put(handle)
             at = int(random() * len(busy)) if len(busy) > 1 else 0
             lane = busy[at]
             process = lane.process
@@ -241,6 +248,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if handle.cancelled_:
                 continue
             self.callbacks += 1
+            self.now += random() * self.cost
             try:
                 handle.context.run(handle.callback, *handle.args)
             except Died:

@@ -67,19 +67,24 @@ class Network:
             if self.told is not None:
                 self.told(process.name, f"{handler.__name__}{_short(args)}: {kind}")
             if kind == "answer slow":
-                slow = random() * faults.latest
+                slow = self._lateness()
             else:
                 self._at(arrival + random() * 0.05, self._break, answer)
                 if kind == "never comes":
                     return answer
                 if kind == "comes late":
                     # By a way of its own: neither the order nor the sender's death matters.
-                    self._at(arrival + random() * faults.latest, self._arrive_late, handler, args)
+                    self._at(arrival + self._lateness(), self._arrive_late, handler, args)
                 else:
                     self._at(arrival, self._arrive_unanswered, connection, handler, args)
                 return answer
         self._at(arrival, self._arrive, connection, answer, slow, handler, args)
         return answer
+
+    def _lateness(self) -> float:
+        """Draw how late, from milliseconds to many seconds: each order of magnitude as likely."""
+        lateness: float = self.faults.latest * 10 ** -(4 * self._random.random())
+        return lateness
 
     def _at(self, when: float, callback: Handler, *args: Any) -> None:
         self.loop.call_at(when, callback, *args, context=self.loop.world)

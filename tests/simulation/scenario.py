@@ -59,6 +59,8 @@ class Scenario:
     """Of input records that come in a transaction of their producer."""
     most_in_a_fetch: int
     marker_delay: float
+    callback_cost: float
+    """What a step of a worker takes at most, in seconds."""
     ends_at: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -93,6 +95,7 @@ def make(seed: int) -> Scenario:
         transactional_share=random.choice((0.0, 0.3, 0.8)),
         most_in_a_fetch=random.choice((3, 10, 1_000)),
         marker_delay=random.choice((0.001, 0.004, 0.03)),
+        callback_cost=random.choice((1e-6, 5e-5, 5e-4)),
         ends_at=lasts,
     )
 

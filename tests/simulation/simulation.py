@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from processor.runtime import failstop
 from processor.runtime.protocol import Committed, MachineFactory, Observer, Recovered
 from processor.runtime.transaction import AnswerLost
-from tests.simulation import ambient, judge
+from tests.simulation import ambient, bugs, judge
 from tests.simulation.broker import Broker
 from tests.simulation.client import World
 from tests.simulation.load import Load
@@ -87,11 +87,15 @@ class _Telling(Observer):
 class Simulation:
     """One run of one scenario."""
 
-    def __init__(self, scenario: Scenario, *, tracing: bool = False) -> None:
+    def __init__(
+        self, scenario: Scenario, *, bug: str | None = None, tracing: bool = False
+    ) -> None:
         self.scenario = scenario
+        self._bug = bug
         self.outcome = Outcome(scenario.seed)
         self.random = Random(f"run {scenario.seed}")
         self.loop = SimLoop(self.random)
+        self.loop.cost = scenario.callback_cost
         self.broker = Broker(self.loop, self.random, scenario.partitions)
         self.broker.most_in_a_fetch = scenario.most_in_a_fetch
         self.broker.transactions.marker_delay = scenario.marker_delay
@@ -119,6 +123,7 @@ class Simulation:
         with (
             ambient.model(loop, World(self.broker, self.network)),
             ambient.processes(self._stop, self._stop_after, self._pass_point),
+            bugs.planted(self._bug),
         ):
             try:
                 loop.run(self._everything(), self.scenario.ends_at + SETTLES_WITHIN)
@@ -156,9 +161,9 @@ class Simulation:
         while not self._all_applied():
             await asyncio.sleep(_LOOKS_EVERY)
         self._finished = True
-        for slot in self._slots:
-            slot.app.terminate()
         while not all(slot.process.dead for slot in self._slots):
+            for slot in self._slots:
+                slot.app.terminate()
             await asyncio.sleep(_LOOKS_EVERY)
         await asyncio.sleep(1.0)
 
