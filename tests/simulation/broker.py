@@ -69,7 +69,7 @@ class Broker:
 
     def _write_marker(self, place: Place, producer: int, epoch: int, commit: bool) -> None:
         if isinstance(place, str):
-            delay = self._random.random() * 0.05
+            delay = self._random.random() * (0.05 if self._random.random() < 0.9 else 1.0)
             self.group(place).end_transaction(producer, delay, commit=commit)
             return
         log = self.logs.get(TopicPartition(*place))

@@ -14,6 +14,10 @@ from tests.simulation.loop import Process, SimLoop, current_process
 
 Handler = Callable[..., Any]
 
+_ABOUT_TRANSACTIONS = {
+    "add_partitions_to_txn", "add_offsets_to_txn", "txn_offset_commit", "end_txn",
+}  # fmt: skip
+
 
 @dataclass(slots=True)
 class Faults:
@@ -21,6 +25,8 @@ class Faults:
 
     share: float = 0.0
     """Of requests that meet one of the four faults of `Network.request`."""
+    transaction_share: float = 0.0
+    """Likewise, of AddPartitions, AddOffsets, TxnOffsetCommit and EndTxn."""
     latest: float = 12.0
     """A request that comes late comes at most so late."""
     delay: float = 0.002
@@ -62,7 +68,10 @@ class Network:
         arrival = max(connection.arrived_at, loop.now + random() * 2 * faults.delay)
         connection.arrived_at = arrival
         slow = 0.0
-        if faults.share and random() < faults.share:
+        share = faults.share
+        if faults.transaction_share and handler.__name__ in _ABOUT_TRANSACTIONS:
+            share = faults.transaction_share
+        if share and random() < share:
             kind = self._random.choice(("never comes", "answer lost", "comes late", "answer slow"))
             if self.told is not None:
                 self.told(process.name, f"{handler.__name__}{_short(args)}: {kind}")

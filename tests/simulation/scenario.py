@@ -52,6 +52,8 @@ class Scenario:
     faults: list[Fault]
     fault_share: float
     """Of requests that meet a fault of the network."""
+    transaction_fault_share: float
+    """Of the questions to coordinators about transactions."""
     latest: float
     point_share: float
     """The probability to die at each passing of a named point."""
@@ -61,6 +63,8 @@ class Scenario:
     marker_delay: float
     callback_cost: float
     """What a step of a worker takes at most, in seconds."""
+    apply_cost: float
+    """What applying a record takes, in seconds."""
     ends_at: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -90,12 +94,14 @@ def make(seed: int) -> Scenario:
         sendings=sendings,
         faults=[] if calm else _faults(random, workers, config, lasts),
         fault_share=0.0 if calm else random.choice((0.0, 0.0, 0.002, 0.01, 0.03)),
-        latest=random.choice((1.0, 4.0, 15.0)),
+        transaction_fault_share=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.1)),
+        latest=random.choice((0.1, 1.0, 4.0, 15.0)),
         point_share=0.0 if calm else random.choice((0.0, 0.0, 0.01, 0.05)),
         transactional_share=random.choice((0.0, 0.3, 0.8)),
         most_in_a_fetch=random.choice((3, 10, 1_000)),
         marker_delay=random.choice((0.001, 0.004, 0.03)),
         callback_cost=random.choice((1e-6, 5e-5, 5e-4)),
+        apply_cost=random.choice((0.0, 0.0, 0.001, 0.01)),
         ends_at=lasts,
     )
 

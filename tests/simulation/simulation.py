@@ -18,7 +18,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.client import World
 from tests.simulation.load import Load
 from tests.simulation.loop import Died, Process, SimLoop, Stuck, current_process
-from tests.simulation.machines import factory_of
+from tests.simulation.machines import factory_of, slow
 from tests.simulation.network import Faults, Network
 from tests.simulation.scenario import Fault, Scenario
 from tests.simulation.worker import SimApp
@@ -99,7 +99,7 @@ class Simulation:
         self.broker = Broker(self.loop, self.random, scenario.partitions)
         self.broker.most_in_a_fetch = scenario.most_in_a_fetch
         self.broker.transactions.marker_delay = scenario.marker_delay
-        faults = Faults(scenario.fault_share, scenario.latest)
+        faults = Faults(scenario.fault_share, scenario.transaction_fault_share, scenario.latest)
         self.network = Network(self.loop, self.random, faults)
         self.factory: MachineFactory = factory_of(scenario)
         self._tracing = tracing
@@ -174,7 +174,8 @@ class Simulation:
         if self.scenario.static[number]:
             config = judge.replace(config, instance_id=f"slot-{number}")
         self.say(process.name, "starts")
-        app = SimApp(self.loop, process, config, self.factory, _Telling(self, process))
+        factory = slow(self.factory, self.loop, self.scenario.apply_cost)
+        app = SimApp(self.loop, process, config, factory, _Telling(self, process))
         process.when_dead = lambda: self._bury(number)
         return _Slot(number, process, app)
 
@@ -266,7 +267,7 @@ class Simulation:
     def _calm_down(self) -> None:
         """Do no more harm: what is frozen wakes in its time, what has died comes back."""
         self._harmful = False
-        self.network.faults.share = 0.0
+        self.network.faults.share = self.network.faults.transaction_share = 0.0
         for slot in self._slots:
             slot.process.steps_left = -1
             self._thaw(slot.process)
