@@ -15,7 +15,7 @@ from tests.strategies.event_logs import Shape, random_log, shuffled_and_duplicat
 #: One seed in so many simulates the real rules, the others a machine that counts.
 RULES_EVERY = 5
 #: From the first record to the last fault, in seconds of virtual time.
-LONGEST = 8.0
+LONGEST = 6.0
 
 
 class Sending(NamedTuple):
@@ -73,16 +73,16 @@ def make(seed: int) -> Scenario:
     """Draw a scenario from its seed."""
     random = Random(f"scenario {seed}")
     rules = seed % RULES_EVERY == 0
-    partitions = random.choice((1, 2, 2, 2, 3))
+    partitions = random.choice((1, 2, 2, 2, 3) if not rules else (1, 1, 2))
     config = _config(random, rules)
-    lasts = random.uniform(2.0, LONGEST)
-    events = random.randint(15, 50)
+    lasts = random.uniform(1.5, LONGEST)
+    events = random.randint(10, 36) if not rules else random.randint(10, 24)
     sendings = (
         _halting_records(random, seed, config, partitions, events, lasts)
         if rules
         else _toy_records(random, config, partitions, events, lasts)
     )
-    workers = random.choice((1, 2, 2, 3))
+    workers = random.choice((1, 2, 2, 2, 3))
     calm = random.random() < 0.2
     return Scenario(
         seed=seed,
