@@ -13,9 +13,10 @@ from aiokafka.record.memory_records import MemoryRecords
 from tests.simulation.groups import Group
 from tests.simulation.log import Content, Log, Record
 from tests.simulation.loop import SimLoop
-from tests.simulation.transactions import Answer, Place, Transactions
+from tests.simulation.transactions import CONCURRENT_TRANSACTIONS, Answer, Place, Transactions
 
 UNKNOWN_TOPIC_OR_PARTITION = 3
+NOT_ENOUGH_REPLICAS = 19
 
 Fetched = dict[TopicPartition, tuple[list[Record], int]]
 """Partition → its records, and the offset at which to go on; -1: the asked one is out of range."""
@@ -144,7 +145,8 @@ class Broker:
         if producer not in log.open:
             error = self.transactions.verify(name, producer, epoch, (topic, partition))
             if error:
-                return error, -1
+                # What a client is to try again has an older name for clients of this version.
+                return NOT_ENOUGH_REPLICAS if error == CONCURRENT_TRANSACTIONS else error, -1
         return log.append_in_transaction(producer, epoch, batch.base_sequence, contents)
 
     # -- requests of a consumer, and of an admin client

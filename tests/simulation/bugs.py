@@ -13,6 +13,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from aiokafka.errors import KafkaError, ProducerFenced
+from mode.utils.queues import FlowControlEvent
 
 from processor.runtime import clients, partition, recovery, transaction
 from processor.runtime.batches import Batch, Cursor
@@ -232,6 +233,18 @@ def overlap_not_trimmed() -> Any:
     return patch.object(Partition, "_apply", all_of_them)
 
 
+def queues_not_emptied() -> Any:
+    """Let what is on its way to the agents stay there over a rebalance."""
+    return patch.object(FlowControlEvent, "clear", lambda _: None)
+
+
+@contextmanager
+def old_batches_applied_again() -> Iterator[None]:
+    """Take away every defence against a batch that was fetched before a rebalance."""
+    with no_epoch(), overlap_not_trimmed(), queues_not_emptied():
+        yield
+
+
 BUGS: Final[dict[str, Bug]] = {
     bug.__name__: bug
     for bug in (
@@ -253,6 +266,8 @@ BUGS: Final[dict[str, Bug]] = {
         group_offsets_taken_as_they_are,
         window_shared,
         overlap_not_trimmed,
+        queues_not_emptied,
+        old_batches_applied_again,
     )
 }
 

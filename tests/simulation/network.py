@@ -14,6 +14,7 @@ from tests.simulation.loop import Process, SimLoop, current_process
 
 Handler = Callable[..., Any]
 
+_FAULTS = ("never comes", "answer lost", "comes late", "comes late", "answer slow")
 _ABOUT_TRANSACTIONS = {
     "add_partitions_to_txn", "add_offsets_to_txn", "txn_offset_commit", "end_txn",
 }  # fmt: skip
@@ -72,7 +73,7 @@ class Network:
         if faults.transaction_share and handler.__name__ in _ABOUT_TRANSACTIONS:
             share = faults.transaction_share
         if share and random() < share:
-            kind = self._random.choice(("never comes", "answer lost", "comes late", "answer slow"))
+            kind = self._random.choice(_FAULTS)
             if self.told is not None:
                 self.told(process.name, f"{handler.__name__}{_short(args)}: {kind}")
             if kind == "answer slow":
@@ -91,8 +92,8 @@ class Network:
         return answer
 
     def _lateness(self) -> float:
-        """Draw how late, from milliseconds to many seconds: each order of magnitude as likely."""
-        lateness: float = self.faults.latest * 10 ** -(4 * self._random.random())
+        """Draw how late, over three orders of magnitude, each as likely."""
+        lateness: float = self.faults.latest * 10 ** -(3 * self._random.random())
         return lateness
 
     def _at(self, when: float, callback: Handler, *args: Any) -> None:

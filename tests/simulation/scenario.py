@@ -59,8 +59,12 @@ class Scenario:
     """The probability to die at each passing of a named point."""
     transactional_share: float
     """Of input records that come in a transaction of their producer."""
+    batch_bytes: int
+    """A small one splits what a window writes to one topic into several produce requests."""
     most_in_a_fetch: int
     marker_delay: float
+    delay: float
+    """The typical way of a request, or of an answer, in seconds."""
     callback_cost: float
     """What a step of a worker takes at most, in seconds."""
     apply_cost: float
@@ -94,12 +98,14 @@ def make(seed: int) -> Scenario:
         sendings=sendings,
         faults=[] if calm else _faults(random, workers, config, lasts),
         fault_share=0.0 if calm else random.choice((0.0, 0.0, 0.002, 0.01, 0.03)),
-        transaction_fault_share=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.1)),
-        latest=random.choice((0.1, 1.0, 4.0, 15.0)),
-        point_share=0.0 if calm else random.choice((0.0, 0.0, 0.01, 0.05)),
+        transaction_fault_share=0.0 if calm else random.choice((0.0, 0.0, 0.0, 0.1, 0.3)),
+        latest=random.choice((0.3, 1.0, 4.0, 15.0)),
+        point_share=0.0 if calm else random.choice((0.0, 0.0, 0.02, 0.1)),
         transactional_share=random.choice((0.0, 0.3, 0.8)),
+        batch_bytes=random.choice((512 * 1024, 512 * 1024, 150)),
         most_in_a_fetch=random.choice((3, 10, 1_000)),
         marker_delay=random.choice((0.001, 0.004, 0.03)),
+        delay=random.choice((0.002, 0.002, 0.01, 0.03)),
         callback_cost=random.choice((1e-6, 5e-5, 5e-4)),
         apply_cost=random.choice((0.0, 0.0, 0.001, 0.01)),
         ends_at=lasts,

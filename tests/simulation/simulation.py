@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NoReturn
+from typing import NoReturn
+from unittest.mock import patch
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.runtime import failstop
+from processor.runtime import clients, failstop
 from processor.runtime.protocol import Committed, MachineFactory, Observer, Recovered
 from processor.runtime.transaction import AnswerLost
 from tests.simulation import ambient, bugs, judge
@@ -99,7 +100,12 @@ class Simulation:
         self.broker = Broker(self.loop, self.random, scenario.partitions)
         self.broker.most_in_a_fetch = scenario.most_in_a_fetch
         self.broker.transactions.marker_delay = scenario.marker_delay
-        faults = Faults(scenario.fault_share, scenario.transaction_fault_share, scenario.latest)
+        faults = Faults(
+            scenario.fault_share,
+            scenario.transaction_fault_share,
+            scenario.latest,
+            scenario.delay,
+        )
         self.network = Network(self.loop, self.random, faults)
         self.factory: MachineFactory = factory_of(scenario)
         self._tracing = tracing
@@ -123,6 +129,7 @@ class Simulation:
         with (
             ambient.model(loop, World(self.broker, self.network)),
             ambient.processes(self._stop, self._stop_after, self._pass_point),
+            patch.object(clients, "_BATCH_BYTES", self.scenario.batch_bytes),
             bugs.planted(self._bug),
         ):
             try:
@@ -323,5 +330,3 @@ def _lawful(code: int, error: BaseException | None, what: str) -> bool:
         return False
     return isinstance(error, KafkaError | AnswerLost | TimeoutError) or what.startswith("a fetch")
 
-
-__all__ = ["Any", "Outcome", "Simulation"]
