@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ from tests.strategies.event_logs import Shape, random_log, shuffled_and_duplicat
 
 #: One seed in so many simulates the real rules, the others a machine that counts.
 RULES_EVERY = 5
+#: One in so many has requests of transactions go astray all the time.
+FIRE_EVERY, FIRE_AT = 10, 3
 #: From the first record to the last fault, in seconds of virtual time.
 LONGEST = 6.0
 
@@ -69,12 +71,42 @@ class Scenario:
     """What a step of a worker takes at most, in seconds."""
     apply_cost: float
     """What applying a record takes, in seconds."""
-    ends_at: float = 0.0
-    details: dict[str, Any] = field(default_factory=dict)
+    ends_at: float
 
 
 def make(seed: int) -> Scenario:
     """Draw a scenario from its seed."""
+    scenario = _make(seed)
+    return _under_fire(scenario) if seed % FIRE_EVERY == FIRE_AT else scenario
+
+
+def _under_fire(scenario: Scenario) -> Scenario:
+    """Let one partition commit without a pause, while questions to coordinators go astray."""
+    random = Random(f"fire {scenario.seed}")
+    changes = {
+        "commit_interval_seconds": 0.02,
+        "transaction_timeout_ms": 10_000,
+        "one_by_one": False,
+        "window_soft_entries": 5_000,
+        "window_hard_entries": 20_000,
+    }
+    return replace(
+        scenario,
+        rules=False,
+        partitions=1,
+        config=toy_config("", "simulated:1", **changes),
+        sendings=_toy_records(random, toy_config("", "simulated:1"), 1, 30, 2.0),
+        transaction_fault_share=0.15,
+        latest=random.choice((0.3, 1.0)),
+        point_share=0.01,
+        transactional_share=0.0,
+        delay=0.01,
+        batch_bytes=150,
+        ends_at=2.0,
+    )
+
+
+def _make(seed: int) -> Scenario:
     random = Random(f"scenario {seed}")
     rules = seed % RULES_EVERY == 0
     partitions = random.choice((1, 2, 2, 2, 3) if not rules else (1, 1, 2))
@@ -153,10 +185,13 @@ def _toy_records(
     random: Random, config: RuntimeConfig, partitions: int, events: int, lasts: float
 ) -> list[Sending]:
     sendings = []
+    poisoned = random.randrange(events) if random.random() < 0.2 else -1
     for number, at in enumerate(_times(random, events, lasts)):
         key = b"k%d" % random.randrange(6)
         draw = random.random()
         command = b"reject " if draw < 0.08 else b"fan:4 " if draw < 0.16 else b""
+        if number == poisoned:
+            command = b"poison "
         sendings.append(
             Sending(
                 *(at, random.choice(config.inputs), zlib.crc32(key) % partitions),

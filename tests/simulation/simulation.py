@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from random import Random
-from typing import NoReturn
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.runtime import clients, failstop
+from processor.runtime import clients, failstop, skip
 from processor.runtime.protocol import Committed, MachineFactory, Observer, Recovered
 from processor.runtime.transaction import AnswerLost
+from schemas.topics import INPUT_VALUE_MAX_BYTES, REJECTED_HEADROOM_BYTES
 from tests.simulation import ambient, bugs, judge
 from tests.simulation.broker import Broker
 from tests.simulation.client import World
@@ -294,13 +295,18 @@ class Simulation:
         where: str | None = None,
         error: BaseException | None = None,
         code: int = failstop.EXIT_FAILSTOP,
-        **_place: object,
+        **place: object,
     ) -> NoReturn:
         process = current_process()
         if process.dead:
             raise Died
         self.say(process.name, f"stops with {code}: {what}; where: {where}")
-        if not _lawful(code, error, what):
+        if "asked to fail" in what:
+            self.loop.call_later(
+                *(self.random.uniform(0.1, 1.0), self._set_aside, place),
+                context=self.loop.world,
+            )
+        elif not _lawful(code, error, what):
             self.outcome.problems.append(
                 f"{process.name} stopped with {code} at {self.loop.now:.4f} s: {what}; where: {where}"
             )
@@ -315,6 +321,20 @@ class Simulation:
             )
         raise Died
 
+
+    def _set_aside(self, place: dict[str, Any]) -> None:
+        """Be the operator: run `orderhalt skip` for the record that a worker cannot apply."""
+        context = self.loop.new_lane(Process("operator"))
+        self.loop.create_task(self._skip(skip.Request(**place)), context=context)
+
+    async def _skip(self, request: skip.Request) -> None:
+        limit = INPUT_VALUE_MAX_BYTES + REJECTED_HEADROOM_BYTES
+        try:
+            said = await skip.skip(self.scenario.config, request, limit)
+        except (skip.NotSkipped, KafkaError) as error:
+            # Another worker will stop at the record, and the operator comes again.
+            said = f"{type(error).__name__}: {error}"
+        self.say("operator", said)
 
     def _stop_after(self, seconds: float) -> None:
         """End a process that does not come to its end, as a thread of its own does in reality."""
