@@ -348,5 +348,7 @@ def _lawful(code: int, error: BaseException | None, what: str) -> bool:
     """Say whether a worker may end so: Kafka or the network failed it, or it was fenced."""
     if code != failstop.EXIT_FAILSTOP:
         return False
-    return isinstance(error, KafkaError | AnswerLost | TimeoutError) or what.startswith("a fetch")
+    if "a fetch does not end" in what or "were taken over while they were recovered" in what:
+        return True
+    return isinstance(error, KafkaError | AnswerLost | TimeoutError)
 
