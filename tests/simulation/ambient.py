@@ -32,7 +32,7 @@ from tests.simulation.loop import SimLoop
 #: Told of a fail-stop; must not return.
 Stop = Callable[..., NoReturn]
 
-_WITH_CLOCK = (partition, membership, recovery, transport, message_accumulator)
+_WITH_CLOCK: tuple[Any, ...] = (partition, membership, recovery, transport, message_accumulator)
 
 
 def _reader(_config: Any, *, committed: bool = True) -> SimConsumer:
@@ -56,7 +56,7 @@ def model(loop: SimLoop, world: World) -> Iterator[None]:
     try:
         World.here = world
         for module in _WITH_CLOCK:
-            module.time = clock  # type: ignore[assignment]
+            module.time = clock
         with (
             patch.object(producer, "AIOKafkaClient", SimClient),
             patch.object(clients, "reader", _reader),

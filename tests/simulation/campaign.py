@@ -90,7 +90,7 @@ def main(parser: argparse.ArgumentParser) -> int:
     parser.add_argument("--seeds", type=int, default=1_000, help="run so many (default: 1000)")
     parser.add_argument("--first", type=int, default=0, help="… from this one on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="plant this mistake first")
+    parser.add_argument("--bug", choices=[*bugs.BUGS, *bugs.HARMLESS], help="plant this mistake first")
     options = parser.parse_args()
     if options.seed is not None:
         return _tell_one(options.seed, options.bug)

@@ -116,7 +116,7 @@ class SimClient:
 def _snapshot(request: Any) -> Any:
     """Freeze what goes over the wire: the sender goes on with its own lists."""
     if isinstance(request, ProduceRequest):
-        request._topics = [  # noqa: SLF001
+        request._topics = [
             (topic, [(number, bytes(data)) for number, data in batches])
             for topic, batches in request._topics
         ]

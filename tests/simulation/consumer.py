@@ -10,9 +10,8 @@ have been asked for, and what was fetched ahead is dropped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -249,7 +248,10 @@ class SimConsumer:
         return handed
 
     async def fetched_records(
-        self, partitions: Iterable[Any] | None, timeout: float = 0, max_records: int | None = None
+        self,
+        partitions: Iterable[Any] | None,
+        timeout: float = 0,  # noqa: ASYNC109 - aiokafka's name
+        max_records: int | None = None,
     ) -> dict[TopicPartition, list[Record]]:
         deadline = self._loop.time() + timeout
         while True:

@@ -7,6 +7,7 @@ meanwhile; they stop while it joins, and go on when the listener has heard of th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -63,7 +64,7 @@ class Coordination:
 
     async def run(self) -> None:
         """Follow the group until the consumer is closed."""
-        while not self._closing:
+        while True:
             await self._rejoin
             if self._closing:
                 return
@@ -85,10 +86,8 @@ class Coordination:
 
     async def _maybe_leave_group(self) -> None:
         if self.generation > 0 and self._membership.instance is None:
-            try:
+            with contextlib.suppress(KafkaConnectionError):
                 await self._ask(self._broker.leave_group, self.member)
-            except KafkaConnectionError:
-                pass
         self._reset()
 
     # -- the steps of a rebalance

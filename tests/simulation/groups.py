@@ -13,7 +13,12 @@ ILLEGAL_GENERATION = 22
 REBALANCE_IN_PROGRESS = 27
 FENCED_INSTANCE_ID = 82
 
-EMPTY, PREPARING, COMPLETING, STABLE = "Empty", "PreparingRebalance", "CompletingRebalance", "Stable"
+EMPTY, PREPARING, COMPLETING, STABLE = (
+    "Empty",
+    "PreparingRebalance",
+    "CompletingRebalance",
+    "Stable",
+)
 
 Offsets = dict[tuple[str, int], int]
 
@@ -214,7 +219,9 @@ class Group:
                 if member.timer is not None:
                     member.timer.cancel()
         self.generation += 1
-        joined = [m for m in self.members.values() if m.joining is not None and not m.joining.done()]
+        joined = [
+            m for m in self.members.values() if m.joining is not None and not m.joining.done()
+        ]
         if not joined:
             self.state = EMPTY
             return

@@ -9,7 +9,6 @@ besides say what the brute-force model of the contract says (tests/model).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -20,15 +19,14 @@ from processor.runtime.protocol import Machine, MachineFactory
 from processor.runtime.rejecting import rejected_record
 from schemas.errors import Rejection, RejectionCode
 from schemas.halted import DATA_SCHEMA
-from schemas.private import JournalRecord, PositionsRow, decode_journal, decode_positions
+from schemas.private import PositionsRow, decode_journal, decode_positions
 from schemas.topics import INPUT_VALUE_MAX_BYTES, REJECTED_HEADROOM_BYTES
+from tests.engine import decoded
 from tests.model import Model
 from tests.model import Record as ModelRecord
 from tests.simulation.broker import Broker
 from tests.simulation.log import Record
 from tests.simulation.scenario import Scenario
-
-__all__ = ["problems", "replace"]
 
 _LIMIT = INPUT_VALUE_MAX_BYTES + REJECTED_HEADROOM_BYTES
 Sent = tuple[bytes | None, bytes | None, tuple[Any, ...]]
@@ -141,9 +139,8 @@ class _Partition:
         found = [(r.key, r.value, tuple(r.headers)) for r in self._records(topic)]
         for number, (want, have) in enumerate(zip_longest(wanted, found)):
             if want != have:
-                yield f"record {number} of {topic} is {have}, demanded {want}; " + (
-                    f"{len(found)} found, {len(wanted)} demanded"
-                )
+                counts = f"{len(found)} found, {len(wanted)} demanded"
+                yield f"record {number} of {topic} is {have}, demanded {want}; {counts}"
                 return
 
     def _row_faults(self, machine: Machine) -> Iterator[str]:
@@ -181,8 +178,6 @@ def _fields(record: Record) -> Any:
 def _disagreement(
     model: Model, record: Record, emitted: Any, rejection: Rejection | None
 ) -> Iterator[str]:
-    from tests.engine import decoded
-
     outcome = model.feed(ModelRecord(*_fields(record)))
     code = None if rejection is None else str(rejection.code)
     if code != outcome.rejected:

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from tests.simulation.broker import Broker
 from tests.simulation.log import Content
-from tests.simulation.loop import SimLoop
+from tests.simulation.loop import SimLoop, until
 from tests.simulation.scenario import Scenario, Sending
 from tests.simulation.transactions import CONCURRENT_TRANSACTIONS
 
@@ -47,8 +47,7 @@ class Load:
                 self._loop.create_task(self._send_in_transaction(sending))
             else:
                 self._append(sending)
-        while self._under_way:
-            await asyncio.sleep(0.1)
+        await until(lambda: not self._under_way, 0.1)
 
     def _append(self, sending: Sending) -> None:
         content = Content(sending.timestamp, sending.key, sending.value, ())
@@ -75,7 +74,8 @@ class Load:
         if draw < 0.7 and draw >= 0.1:
             self._under_way -= 1
             return
-        while transactions.init(name, _TIMEOUT_SECONDS)[0] == CONCURRENT_TRANSACTIONS:
-            await asyncio.sleep(0.05)
+        await until(
+            lambda: transactions.init(name, _TIMEOUT_SECONDS)[0] != CONCURRENT_TRANSACTIONS, 0.05
+        )
         self._append(sending)
         self._under_way -= 1

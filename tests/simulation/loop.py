@@ -12,13 +12,14 @@ closed. One that is frozen runs nothing until it wakes; its timers are due all a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 Context = contextvars.Context
 
@@ -107,8 +108,14 @@ def current_process() -> Process:
     return _lane.get().process
 
 
-class SimLoop(asyncio.AbstractEventLoop):
-    """See the module's docstring."""
+async def until(condition: Callable[[], bool], every: float) -> None:
+    """Look again and again, which costs nothing in virtual time, until something is so."""
+    while not condition():  # noqa: ASYNC110 - what is waited for cannot say so
+        await asyncio.sleep(every)
+
+
+class SimLoop:
+    """See the module's docstring. It has of asyncio's loops what is used here, and no more."""
 
     def __init__(self, random: Random) -> None:
         self.now = 0.0
@@ -141,7 +148,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def spawn(self, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         """Start a task in the lane of `context`."""
-        return self.create_task(work, context=context)
+        task: asyncio.Task[Any] = self.create_task(work, context=context)
+        return task
 
     def wake(self, process: Process) -> None:
         """Let a frozen process go on."""
@@ -162,10 +170,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         return False
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=cast("Any", self))
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> Any:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        task: asyncio.Task[Any] = asyncio.Task(
+            coro, loop=cast("Any", self), name=name, context=context
+        )
         # Kept to the end: a task that is collected runs its `finally`s, when the collector likes.
         self._tasks.append(task)
         return task
@@ -210,7 +220,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Run until `work` is done; raises Stuck at virtual time `until`."""
         before = events._get_running_loop()
         assert before is None, "one loop at a time"
-        events._set_running_loop(self)
+        events._set_running_loop(cast("Any", self))
         try:
             task = self.spawn(work, self.world)
             while not task.done():
@@ -253,7 +263,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 handle.context.run(handle.callback, *handle.args)
             except Died:
                 pass
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told at the end of the run
                 self.errors.append(f"callback {handle.callback!r}: {error!r}")
 
     def _look_again_later(self, lane: Lane) -> None:
@@ -287,11 +297,9 @@ class SimLoop(asyncio.AbstractEventLoop):
                 if not task.cancelled():
                     task.exception()
                 continue
-            try:
-                task.get_coro().close()  # type: ignore[union-attr]
-            except (RuntimeError, ValueError, Died, Exception):  # noqa: BLE001, S110
-                # A `finally` that awaits cannot, and one that fails in a dead process says nothing.
-                pass
+            # A `finally` that awaits cannot, and one that fails in a dead process says nothing.
+            with contextlib.suppress(Exception, Died):
+                cast("Any", task.get_coro()).close()
         self._tasks.clear()
         self._timers.clear()
         self._busy.clear()

@@ -56,9 +56,7 @@ class Network:
         """Hears of faults, for the trace."""
         self._random = random
 
-    def request(
-        self, connection: Connection, handler: Handler, *args: Any
-    ) -> asyncio.Future[Any]:
+    def request(self, connection: Connection, handler: Handler, *args: Any) -> asyncio.Future[Any]:
         """Send a request; its answer, or KafkaConnectionError where the connection breaks."""
         loop, random, faults = self.loop, self._random.random, self.faults
         answer: asyncio.Future[Any] = loop.create_future()

@@ -13,7 +13,7 @@ from tests.runtime.toyapp import toy_config
 from tests.strategies.event_logs import Shape, random_log, shuffled_and_duplicated
 
 #: One seed in so many simulates the real rules, the others a machine that counts.
-RULES_EVERY = 5
+RULES_EVERY = 6
 #: One in so many has requests of transactions go astray all the time.
 FIRE_EVERY, FIRE_AT = 10, 3
 #: From the first record to the last fault, in seconds of virtual time.
@@ -112,7 +112,7 @@ def _make(seed: int) -> Scenario:
     partitions = random.choice((1, 2, 2, 2, 3) if not rules else (1, 1, 2))
     config = _config(random, rules)
     lasts = random.uniform(1.5, LONGEST)
-    events = random.randint(10, 36) if not rules else random.randint(10, 24)
+    events = random.randint(10, 30) if not rules else random.randint(10, 24)
     sendings = (
         _halting_records(random, seed, config, partitions, events, lasts)
         if rules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -19,7 +19,7 @@ from tests.simulation import ambient, bugs, judge
 from tests.simulation.broker import Broker
 from tests.simulation.client import World
 from tests.simulation.load import Load
-from tests.simulation.loop import Died, Process, SimLoop, Stuck, current_process
+from tests.simulation.loop import Died, Process, SimLoop, Stuck, current_process, until
 from tests.simulation.machines import factory_of, slow
 from tests.simulation.network import Faults, Network
 from tests.simulation.scenario import Fault, Scenario
@@ -166,8 +166,7 @@ class Simulation:
         await asyncio.sleep(max(0.0, scenario.ends_at - loop.now))
         await loading
         self._calm_down()
-        while not self._all_applied():
-            await asyncio.sleep(_LOOKS_EVERY)
+        await until(self._all_applied, _LOOKS_EVERY)
         self._finished = True
         while not all(slot.process.dead for slot in self._slots):
             for slot in self._slots:
@@ -180,7 +179,7 @@ class Simulation:
         process = Process(f"worker-{number}.{self._started}")
         config = self.scenario.config
         if self.scenario.static[number]:
-            config = judge.replace(config, instance_id=f"slot-{number}")
+            config = replace(config, instance_id=f"slot-{number}")
         self.say(process.name, "starts")
         factory = slow(self.factory, self.loop, self.scenario.apply_cost)
         app = SimApp(self.loop, process, config, factory, _Telling(self, process))
@@ -202,9 +201,9 @@ class Simulation:
         for tp, log in self.broker.logs.items():
             if log.open:
                 return False
-            if tp.topic in self.scenario.config.inputs:
-                if group.offsets.get((tp.topic, tp.partition), 0) != log.end:
-                    return False
+            is_input = tp.topic in self.scenario.config.inputs
+            if is_input and group.offsets.get((tp.topic, tp.partition), 0) != log.end:
+                return False
         return True
 
     def _what_is_missing(self) -> str:
@@ -217,7 +216,9 @@ class Simulation:
             if group.offsets.get((t, p), 0) != self.broker.logs[TopicPartition(t, p)].end
         ]
         opened = [f"{tp.topic} {tp.partition}" for tp, log in self.broker.logs.items() if log.open]
-        return f"not all is applied {SETTLES_WITHIN:g} s after the last fault: {lags}; open: {opened}"
+        return (
+            f"not all is applied {SETTLES_WITHIN:g} s after the last fault: {lags}; open: {opened}"
+        )
 
     # -- harm
 
@@ -321,7 +322,6 @@ class Simulation:
             )
         raise Died
 
-
     def _set_aside(self, place: dict[str, Any]) -> None:
         """Be the operator: run `orderhalt skip` for the record that a worker cannot apply."""
         context = self.loop.new_lane(Process("operator"))
@@ -351,4 +351,3 @@ def _lawful(code: int, error: BaseException | None, what: str) -> bool:
     if "a fetch does not end" in what or "were taken over while they were recovered" in what:
         return True
     return isinstance(error, KafkaError | AnswerLost | TimeoutError)
-

@@ -32,36 +32,31 @@ _STOP_WITHIN_SECONDS = 9.0
 
 
 class _Calls:
-    """A thread that runs what another one asks it to, two calls at a time, as mode's does."""
+    """A thread that runs what another one asks it to."""
 
     def __init__(self, loop: SimLoop, context: Context) -> None:
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._loop = loop
         self._context = context
-        for _ in range(2):
-            loop.create_task(self._work(), context=context)
 
     async def call(
         self, promise: asyncio.Future[Any], function: Any, *args: Any, **kwargs: Any
     ) -> asyncio.Future[Any]:
         """Ask for a call; the promise holds its result."""
-        item = promise, function, args, kwargs
-        self._loop.call_soon(self._queue.put_nowait, item, context=self._context)
+        self._loop.create_task(_fulfil(promise, function, args, kwargs), context=self._context)
         return promise
 
-    async def _work(self) -> None:
-        while True:
-            promise, function, args, kwargs = await self._queue.get()
-            if promise.cancelled():
-                continue
-            try:
-                result = await function(*args, **kwargs)
-            except Exception as error:
-                if not promise.done():
-                    promise.set_exception(error)
-            else:
-                if not promise.done():
-                    promise.set_result(result)
+
+async def _fulfil(promise: asyncio.Future[Any], function: Any, args: Any, kwargs: Any) -> None:
+    if promise.cancelled():
+        return
+    try:
+        result = await function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - for whoever waits for the promise
+        if not promise.done():
+            promise.set_exception(error)
+    else:
+        if not promise.done():
+            promise.set_result(result)
 
 
 class SimThread(transport.ConsumerThread):
@@ -100,8 +95,8 @@ class SimInputs(transport.Consumer):
         self._method_queue: Any = own_calls
         self._thread: Any = SimThread(self, thread_calls, loop)
 
-    async def wait(self, event: Any, **_: Any) -> Any:
-        await event.wait()
+    async def wait(self, *events: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        await events[0].wait()
 
     def assignment(self) -> set[TP]:
         now = self._thread._consumer.assignment_now

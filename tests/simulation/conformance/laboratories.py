@@ -207,4 +207,3 @@ async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 2
     while not await condition():
         assert loop.time() < deadline, "did not come about in time"
         await asyncio.sleep(0.02)
-
