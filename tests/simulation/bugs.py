@@ -266,7 +266,7 @@ BUGS: Final[dict[str, Planted]] = {
         Planted(recovery_reads_uncommitted),
         Planted(recovery_stops_short),
         Planted(recovery_ends_at_an_empty_poll),
-        Planted(questions_to_coordinators_repeated),
+        Planted(questions_to_coordinators_repeated, range(180, 240)),
         Planted(two_commits_at_once),
         Planted(positions_by_records),
         Planted(group_offsets_taken_as_they_are),

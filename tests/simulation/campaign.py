@@ -8,12 +8,12 @@ import logging
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 
-from tests.simulation import bugs, scenario
+from tests.simulation import bugs, report, scenario
+from tests.simulation.report import Tally
 from tests.simulation.simulation import Outcome, Simulation
 
 _CHUNK = 20
@@ -46,31 +46,6 @@ def run_chunk(job: tuple[list[int], str | None]) -> list[Outcome]:
     return outcomes
 
 
-@dataclass
-class Tally:
-    """What came of a campaign."""
-
-    seeds: int = 0
-    records: int = 0
-    transactions: int = 0
-    recoveries: int = 0
-    callbacks: int = 0
-    virtual_seconds: float = 0.0
-    deaths: Counter[str] = field(default_factory=Counter)
-    failed: list[Outcome] = field(default_factory=list)
-
-    def add(self, outcome: Outcome) -> None:
-        self.seeds += 1
-        self.records += outcome.records
-        self.transactions += outcome.transactions
-        self.recoveries += outcome.recoveries
-        self.callbacks += outcome.callbacks
-        self.virtual_seconds += outcome.virtual_seconds
-        self.deaths.update(outcome.deaths)
-        if outcome.problems:
-            self.failed.append(outcome)
-
-
 def run_many(seeds: range, processes: int, bug: str | None = None) -> Iterator[Outcome]:
     """Run seeds in several processes; gives the outcomes in the order of the seeds."""
     jobs = [(list(seeds[at : at + _CHUNK]), bug) for at in range(0, len(seeds), _CHUNK)]
@@ -86,12 +61,21 @@ def run_many(seeds: range, processes: int, bug: str | None = None) -> Iterator[O
 def main(parser: argparse.ArgumentParser) -> int:
     """Run what the command line says."""
     parser.description = __doc__
+    parser.epilog = "Example: python -m tests.simulation --seeds 10000"
     parser.add_argument("--seed", type=int, help="run one seed, and tell what happens in it")
     parser.add_argument("--seeds", type=int, default=1_000, help="run so many (default: 1000)")
     parser.add_argument("--first", type=int, default=0, help="… from this one on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--bug", choices=[*bugs.BUGS, *bugs.HARMLESS], help="plant this mistake first")
+    parser.add_argument(
+        "--bug", choices=[*bugs.BUGS, *bugs.HARMLESS], help="plant this mistake first"
+    )
+    parser.add_argument(
+        "--bugs", action="store_true", help="plant each mistake in turn; each must be found"
+    )
+    parser.add_argument("--report", type=Path, help="put the result into this page")
     options = parser.parse_args()
+    if options.bugs:
+        return _find_bugs()
     if options.seed is not None:
         return _tell_one(options.seed, options.bug)
     return _run_campaign(options)
@@ -111,11 +95,39 @@ def _tell_one(seed: int, bug: str | None) -> int:
     return 1 if outcome.problems else 0
 
 
+def _find_bugs() -> int:
+    """Plant each bug, run its seeds until it is found, and run the same seeds without it."""
+    prepare()
+    clean: dict[int, bool] = {}
+    failed = 0
+    for name, bug in bugs.BUGS.items():
+        run = 0
+        found = None
+        for seed in bug.seeds:
+            run += 1
+            if run_seed(seed, bug=name).problems:
+                found = seed
+                break
+        seeds = bug.seeds[:run]
+        for seed in seeds:
+            if seed not in clean:
+                clean[seed] = not run_seed(seed).problems
+        without = all(clean[seed] for seed in seeds)
+        ok = found is not None and without
+        failed += not ok
+        print(
+            f"{name}: {'NOT FOUND' if found is None else f'found by seed {found}'}, seeds "
+            f"{seeds[0]} to {seeds[-1]}; without it {'clean' if without else 'NOT CLEAN'}"
+        )
+        sys.stdout.flush()
+        gc.collect()
+    return 1 if failed else 0
+
+
 def _run_campaign(options: argparse.Namespace) -> int:
-    started = time.monotonic()
+    started = told = time.monotonic()
     seeds = range(options.first, options.first + options.seeds)
     tally = Tally()
-    told = started
     for outcome in run_many(seeds, options.processes, options.bug):
         tally.add(outcome)
         if outcome.problems:
@@ -127,10 +139,8 @@ def _run_campaign(options: argparse.Namespace) -> int:
             told = time.monotonic()
             print(f"{told - started:5.0f} s  {tally.seeds} of {len(seeds)} seeds", file=sys.stderr)
     seconds = time.monotonic() - started
-    print(
-        f"{tally.seeds} seeds in {seconds:.1f} s: {len(tally.failed)} failed; {tally.records} records, "
-        f"{tally.transactions} transactions, {tally.recoveries} recoveries, "
-        f"{tally.virtual_seconds:.0f} s of virtual time, {tally.callbacks} callbacks"
-    )
-    print(", ".join(f"{kind}: {count}" for kind, count in tally.deaths.most_common()))
+    result = report.table(tally, seeds, options.processes, seconds)
+    print(result)
+    if options.report is not None:
+        report.put_into(options.report, result)
     return 1 if tally.failed else 0
