@@ -57,9 +57,8 @@ def test_a_member_that_is_silent_for_its_session_is_out() -> None:
     group = Group(loop)
 
     async def fall_silent() -> None:
-        silent, kept = group.join("", None, 2.0, 5.0, "m"), None
-        assert not isinstance(silent, tuple)
-        kept = group.join("", None, 2.0, 5.0, "m")
+        group.join("", None, 2.0, 5.0, "m")
+        group.join("", None, 2.0, 5.0, "m")
         names = sorted(group.members)
         group.join(names[0], None, 2.0, 5.0, "m")
         assert group.sync(names[0], group.generation, {}) == (0, None)
@@ -68,7 +67,6 @@ def test_a_member_that_is_silent_for_its_session_is_out() -> None:
         await asyncio.sleep(1.0)
         assert group.heartbeat(names[0], group.generation) == UNKNOWN_MEMBER_ID
         assert group.heartbeat(names[1], group.generation) == REBALANCE_IN_PROGRESS
-        assert kept is not None
 
     loop.run(fall_silent(), 20.0)
 
