@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash simulation retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -48,6 +48,9 @@ dashboards: $(VENV)/.test ## Write the dashboards' JSON anew
 
 crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+simulation: $(VENV)/.test ## Run 10,000 seeds of the simulator (ARGS="--seeds 500", "--seed 7", "--bugs")
+	@$(BIN)/python -m tests.simulation $(or $(ARGS),--seeds 10000)
 
 retail: $(VENV)/.test ## Take a real shop's whole year through replay and killed workers; judge
 	@ORDERHALT_RETAIL_EVERY=1 $(BIN)/python -m pytest -rP tests/broker/test_retail.py $(ARGS)

@@ -51,7 +51,7 @@ def test_command_is_understood(line: str) -> None:
     "target",
     [
         "bench", "compiled", "crash", "dashboards", "demo", "help", "observability", "schemas",
-        "test", "test-compiled", "test-system",
+        "simulation", "test", "test-compiled", "test-system",
     ],
 )  # fmt: skip
 def test_make_target_exists(target: str) -> None:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
-from processor.runtime import clients, failpoints, garbage
+from processor.runtime import clients, failpoints, failstop, garbage
 from processor.runtime.config import RuntimeConfig
 from processor.runtime.partition import Partition
 from processor.runtime.positions import Found, starting_offsets
@@ -130,7 +130,7 @@ class _Recovery:
         input_ends = await self._raw.end_offsets(self._inputs)
         ends = await self._stable_ends()
         await self._load(ends)
-        group = await self._group_offsets()
+        group = await self._group_offsets(ends)
         for loading in self._loading.values():
             self._resume(loading, starts, ends, input_ends, group)
         return {p: sum(loading.rows_read.values()) for p, loading in self._loading.items()}
@@ -173,7 +173,7 @@ class _Recovery:
             load(table, record.key, record.value)
         loading.rows_read[table] = loading.rows_read.get(table, 0) + len(records)
 
-    async def _group_offsets(self) -> dict[TopicPartition, int]:
+    async def _group_offsets(self, ends: Offsets) -> dict[TopicPartition, int]:
         """Return the group's offsets, waiting until they agree with the rows where both exist.
 
         The group coordinator may take a moment to see the end of a transaction that the fence has
@@ -185,9 +185,27 @@ class _Recovery:
                 self._config.group_id, partitions=self._inputs
             )
             offsets = {tp: at.offset for tp, at in found.items() if at.offset >= 0}
-            if time.monotonic() > deadline or self._agree(offsets):
+            if self._agree(offsets):
+                return offsets
+            await self._stop_if_taken_over(ends)
+            if time.monotonic() > deadline:
                 return offsets
             await asyncio.sleep(0.2)
+
+    async def _stop_if_taken_over(self, ends: Offsets) -> None:
+        """Stop where somebody else has committed since the rows were read.
+
+        Only an owner that has fenced this one can have: another worker, or `orderhalt skip`. Its group
+        offsets beside our older rows would look like state that somebody has tampered with.
+        """
+        now = await self._raw.end_offsets(self._positions)
+        moved = [tp.partition for tp in self._positions if now[tp] > ends[tp]]
+        if moved:
+            failstop.stop(
+                f"partitions {moved} were taken over while they were recovered",
+                remedy="Another worker, or `orderhalt skip`, has written to them since. Nothing is "
+                "lost: restart this worker.",
+            )
 
     def _agree(self, offsets: Offsets) -> bool:
         for tp, offset in offsets.items():

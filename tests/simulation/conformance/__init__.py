@@ -1,0 +1,1 @@
+"""The model and the real broker, asked the same through the same clients, must say the same."""
