@@ -239,20 +239,20 @@ def _notes(result: PartitionResult) -> Iterator[str]:
             "and the snapshot"
         )
     if result.waiting:
-        yield f"{result.waiting:,} input offsets were not applied yet when we looked"
+        yield f"input offsets not applied yet when we looked: {result.waiting:,}"
     if result.without_record:
         yield (
-            f"{result.without_record:,} applied offsets hold no record: control records and aborted "
-            "ones, if producers of the inputs use transactions"
+            f"applied offsets without a record: {result.without_record:,} (control records and aborted "
+            "ones, if producers of the inputs use transactions)"
         )
     if result.quarantined:
-        yield f"{result.quarantined:,} records were set aside by hand (orderhalt skip)"
+        yield f"records set aside by hand (orderhalt skip): {result.quarantined:,}"
     if result.lost:
-        yield f"{result.lost:,} offsets were given up as lost by hand (orderhalt skip --lost)"
+        yield f"offsets given up as lost by hand (orderhalt skip --lost): {result.lost:,}"
     if result.halts_compacted or result.rows_compacted:
         yield (
             f"compacted away, and so not compared: {result.halts_compacted:,} records of order-halted,"
             f" {result.rows_compacted:,} rows; a later one of each key is there"
         )
     if result.rejected_expired:
-        yield f"{result.rejected_expired:,} rejected records have expired, and were not compared"
+        yield f"rejected records that have expired, and so were not compared: {result.rejected_expired:,}"

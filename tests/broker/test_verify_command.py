@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.simulator import Settings, simulate
@@ -175,18 +176,12 @@ def tampered_with(fleet: Fleet, verifier: Verifier, prefix: str) -> None:
             on_delivery=lambda error, at: places.append((at.topic(), at.partition(), at.offset())),
         )
     assert producer.flush(20) == 0
-    placed = TopicPartition(fleet.view.name(ORDER_PLACED), 1)
-    [before] = [
-        at for (topic, p), at in fleet.view.committed().items() if (topic, p) == (placed.topic, 1)
-    ]
-    placed.offset = before - 1
-    admin = AdminClient({"bootstrap.servers": fleet.view.servers})
-    request = ConsumerGroupTopicPartitions(f"{prefix}orderhalt", [placed])
-    for future in admin.alter_consumer_group_offsets([request]).values():
-        future.result(20)
+    placed = fleet.view.name(ORDER_PLACED), 1
+    before = fleet.view.committed()[placed]
+    set_group_offset(fleet, f"{prefix}orderhalt", placed, before - 1)
     told = verifier.run("verify")
     assert told.returncode == 4, told.stdout
-    for name, partition, offset in (*places, (placed.topic, 1, before - 1)):
+    for name, partition, offset in (*places, (*placed, before - 1)):
         assert f"{name} partition {partition} offset {offset}" in told.stdout
     assert [line.split(";")[0] for line in told.stdout.splitlines() if line[:9] == "Partition"] == [
         "Partition 0: as it must be",
@@ -194,6 +189,20 @@ def tampered_with(fleet: Fleet, verifier: Verifier, prefix: str) -> None:
         "Partition 2: 2 differences",
         "Partition 3: as it must be",
     ]
+
+
+def set_group_offset(fleet: Fleet, group: str, place: tuple[str, int], offset: int) -> None:
+    """Set it as an operator would: refused until the broker has given up the static members."""
+    admin = AdminClient({"bootstrap.servers": fleet.view.servers})
+    request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place, offset)])
+
+    def is_set() -> bool:
+        for future in admin.alter_consumer_group_offsets([request]).values():
+            with suppress(KafkaException):
+                future.result(20)
+        return fleet.view.committed()[place] == offset
+
+    wait_until(is_set, 60, every=0.5)
 
 
 def test_what_cannot_be_judged_has_a_remedy(fleet: Fleet, topic_prefix: str) -> None:
