@@ -246,6 +246,13 @@ def old_batches_applied_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def old_batches_applied_in_a_rebalance() -> Iterator[None]:
+    """Go on applying while a rebalance is under way, with no defence against applying twice."""
+    with revoke_without_a_stop(), overlap_not_trimmed(), queues_not_emptied():
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A bug, and the seeds of which at least one must find it."""
@@ -272,6 +279,7 @@ BUGS: Final[dict[str, Planted]] = {
         Planted(group_offsets_taken_as_they_are),
         Planted(window_shared),
         Planted(old_batches_applied_again),
+        Planted(old_batches_applied_in_a_rebalance),
     )
 }
 #: One of several defences taken away: the others hold, and no seed finds anything wrong.
