@@ -35,13 +35,26 @@ def _stripped(work: Work) -> Work:
     return dataclasses.replace(work, rows=[], emissions=[], rejected=[])
 
 
+async def _commit_unjournalled(commit: Any, writer: PartitionWriter, work: Work) -> None:
+    """Commit rows and records, and leave the inputs that caused them to another transaction."""
+    entries = PartitionWriter._entries_by_topic
+
+    def without_journal(of: Work) -> dict[str, Any]:
+        found = entries(writer, of)
+        found.pop(writer._config.journal, None)
+        return found
+
+    with patch.object(writer, "_entries_by_topic", without_journal):
+        await commit(writer, dataclasses.replace(work, runs=[]))
+
+
 def commit_before_the_rows() -> Any:
     """Commit the offsets, then rows and records in a transaction of their own."""
     commit = PartitionWriter.commit
 
     async def offsets_first(self: PartitionWriter, work: Work) -> None:
         await commit(self, _stripped(work))
-        await commit(self, dataclasses.replace(work, runs=[]))
+        await _commit_unjournalled(commit, self, work)
 
     return patch.object(PartitionWriter, "commit", offsets_first)
 
@@ -54,7 +67,7 @@ def rows_without_offsets() -> Any:
     async def rows_first(self: PartitionWriter, work: Work) -> None:
         before = reached.get(self)
         if before is not None:
-            await commit(self, dataclasses.replace(work, runs=[], offsets=before))
+            await _commit_unjournalled(commit, self, dataclasses.replace(work, offsets=before))
             work = _stripped(work)
         await commit(self, work)
         reached[self] = dict(work.offsets)
