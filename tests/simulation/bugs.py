@@ -35,13 +35,26 @@ def _stripped(work: Work) -> Work:
     return dataclasses.replace(work, rows=[], emissions=[], rejected=[])
 
 
+async def _commit_unjournalled(commit: Any, writer: PartitionWriter, work: Work) -> None:
+    """Commit rows and records, and leave the inputs that caused them to another transaction."""
+    entries = PartitionWriter._entries_by_topic
+
+    def without_journal(of: Work) -> dict[str, Any]:
+        found = entries(writer, of)
+        found.pop(writer._config.journal, None)
+        return found
+
+    with patch.object(writer, "_entries_by_topic", without_journal):
+        await commit(writer, dataclasses.replace(work, runs=[]))
+
+
 def commit_before_the_rows() -> Any:
     """Commit the offsets, then rows and records in a transaction of their own."""
     commit = PartitionWriter.commit
 
     async def offsets_first(self: PartitionWriter, work: Work) -> None:
         await commit(self, _stripped(work))
-        await commit(self, dataclasses.replace(work, runs=[]))
+        await _commit_unjournalled(commit, self, work)
 
     return patch.object(PartitionWriter, "commit", offsets_first)
 
@@ -54,7 +67,7 @@ def rows_without_offsets() -> Any:
     async def rows_first(self: PartitionWriter, work: Work) -> None:
         before = reached.get(self)
         if before is not None:
-            await commit(self, dataclasses.replace(work, runs=[], offsets=before))
+            await _commit_unjournalled(commit, self, dataclasses.replace(work, offsets=before))
             work = _stripped(work)
         await commit(self, work)
         reached[self] = dict(work.offsets)
@@ -246,6 +259,13 @@ def old_batches_applied_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def old_batches_applied_in_a_rebalance() -> Iterator[None]:
+    """Go on applying while a rebalance is under way, with no defence against applying twice."""
+    with revoke_without_a_stop(), overlap_not_trimmed(), queues_not_emptied():
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A bug, and the seeds of which at least one must find it."""
@@ -272,6 +292,7 @@ BUGS: Final[dict[str, Planted]] = {
         Planted(group_offsets_taken_as_they_are),
         Planted(window_shared),
         Planted(old_batches_applied_again),
+        Planted(old_batches_applied_in_a_rebalance),
     )
 }
 #: One of several defences taken away: the others hold, and no seed finds anything wrong.

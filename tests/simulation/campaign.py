@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,7 +34,9 @@ def run_seed(seed: int, *, bug: str | None = None, tracing: bool = False) -> Out
 def prepare() -> None:
     """Let a process run seeds as fast as it can."""
     logging.disable(logging.CRITICAL)
+    # What a killed process leaves behind is dropped in the middle, and Python says so.
     sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore", RuntimeWarning)
     gc.disable()
 
 
@@ -56,6 +59,9 @@ def run_many(seeds: range, processes: int, bug: str | None = None) -> Iterator[O
     with get_context("fork").Pool(processes) as pool:
         for outcomes in pool.imap(run_chunk, jobs):
             yield from outcomes
+        # Waited for, so that the processor time they took is known.
+        pool.close()
+        pool.join()
 
 
 def main(parser: argparse.ArgumentParser) -> int:

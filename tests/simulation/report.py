@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ def table(tally: Tally, seeds: range, processes: int, seconds: float) -> str:
         ("versions", f"Python {platform.python_version()}, {versions}"),
         ("seeds", f"{seeds.start} to {seeds.stop - 1}, in {processes} processes"),
         ("time", f"{seconds:.1f} s, for {tally.virtual_seconds:,.0f} s of virtual time"),
+        ("processor time", f"{_processor_seconds():.1f} s"),
         ("callbacks run", f"{tally.callbacks:,}"),
         ("input records", f"{tally.records:,}"),
         ("transactions that workers saw through", f"{tally.transactions:,}"),
@@ -61,6 +63,12 @@ def table(tally: Tally, seeds: range, processes: int, seconds: float) -> str:
     ]
     lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     return "\n".join(lines)
+
+
+def _processor_seconds() -> float:
+    """Return what this process and those that it started and saw end have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _arguments() -> str:

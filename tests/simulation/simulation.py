@@ -312,7 +312,7 @@ class Simulation:
                 f"{process.name} stopped with {code} at {self.loop.now:.4f} s: {what}; where: {where}"
             )
         slot = next((slot for slot in self._slots if slot.process is process), None)
-        self.kill(process, f"stopped by {type(error).__name__}")
+        self.kill(process, f"stopped by {type(error).__name__ if error else 'itself'}")
         coordination = getattr(slot.app, "coordination", None) if slot is not None else None
         if coordination is not None and coordination.member and self.random.random() < 0.7:
             group = self.scenario.config.group_id

@@ -17,6 +17,7 @@ from tests.simulation.conformance.laboratories import Laboratory, eventually
 async def new_producer(lab: Laboratory, partition: int = 0) -> Any:
     producer = clients.transactional_producer(lab.config, partition)
     await producer.start()
+    lab.producers.append(producer)
     return producer
 
 

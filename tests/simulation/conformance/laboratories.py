@@ -37,6 +37,8 @@ class Laboratory(Protocol):
     """What a test body needs besides the clients."""
 
     config: RuntimeConfig
+    producers: list[Any]
+    """All that were started; what a test has not stopped is dropped at its end."""
 
     def run(self, body: Callable[[Any], Awaitable[None]]) -> None:
         """Run a test body to its end."""
@@ -56,6 +58,7 @@ class RealKafka:
 
     def __init__(self, servers: str, prefix: str) -> None:
         self.config = toy_config(prefix, servers)
+        self.producers: list[Any] = []
         admin = AdminClient({"bootstrap.servers": servers})
         config = self.config
         names = [*config.inputs, *config.changelogs.values(), config.output, config.positions]
@@ -66,7 +69,11 @@ class RealKafka:
 
     def run(self, body: Callable[[Any], Awaitable[None]]) -> None:
         async def bounded() -> None:
-            await asyncio.wait_for(body(self), 60)
+            try:
+                await asyncio.wait_for(body(self), 60)
+            finally:
+                for producer in self.producers:
+                    await _drop(producer)
 
         asyncio.run(bounded())
 
@@ -110,6 +117,14 @@ class RealKafka:
         return int(answer.error_code)
 
 
+async def _drop(producer: Any) -> None:
+    """Close the connections of a producer that was fenced, and could not be stopped in order."""
+    if not producer._closed:
+        producer._closed = True
+        producer._sender.sender_task.cancel()
+        await producer.client.close()
+
+
 def _code_of(answer: Any) -> int:
     if hasattr(answer, "error_code"):
         return int(answer.error_code)
@@ -150,6 +165,7 @@ class Model:
 
     def __init__(self, seed: int = 1) -> None:
         self.config = toy_config("", "simulated:1")
+        self.producers: list[Any] = []
         random = Random(seed)
         self.loop = SimLoop(random)
         self.broker = Broker(self.loop, random, PARTITIONS)
@@ -166,6 +182,8 @@ class Model:
 
         with ambient.model(self.loop, self.world):
             self.loop.run(in_a_process(), 60.0)
+            for producer in self.producers:
+                producer._closed = True
             self.loop.close()
 
     async def ask(self, producer: Any, request: Any) -> Any:

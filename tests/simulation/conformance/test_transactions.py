@@ -196,7 +196,6 @@ def test_a_late_end_ends_the_next_transaction(laboratory: Laboratory) -> None:
             return [v for _, v in (await read_all(lab))[0]] == [b"a", b"half of the next one"]
 
         await eventually(torn)
-        await producer.client.close()
 
     laboratory.run(body)
 
@@ -218,7 +217,6 @@ def test_the_first_init_of_an_open_transaction_is_told_to_wait(laboratory: Labor
         await eventually(granted)
         assert answers[-1].producer_id == producer._txn_manager.producer_id
         assert answers[-1].producer_epoch > producer._txn_manager.producer_epoch
-        await producer.client.close()
 
     laboratory.run(body)
 
