@@ -57,6 +57,7 @@ class LocalKafka:
 
     `port` 0 picks a free one. Without `data_dir` everything is ephemeral and gone after `stop`; with
     one, topics stay and the next start finds them. `properties` override the server's defaults.
+    `cluster_id` is shared by nodes that are to find each other.
     `quick_start` halves the time to start, and takes from a broker that runs for long and is busy.
     """
 
@@ -69,6 +70,7 @@ class LocalKafka:
         heap_mebibytes: int = 400,
         quick_start: bool = True,
         startup_timeout_seconds: float = 60.0,
+        cluster_id: str = "",
     ) -> None:
         self._wanted_port = port
         self._port = port
@@ -78,6 +80,7 @@ class LocalKafka:
         self._heap_mebibytes = heap_mebibytes
         self._quick_start = quick_start
         self._startup_timeout_seconds = startup_timeout_seconds
+        self._cluster_id = cluster_id
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: Watchdog | None = None
 
@@ -217,9 +220,7 @@ class LocalKafka:
     def _format(self, command: list[str], properties: Path, log: IO[bytes]) -> None:
         if (self.directory / "data" / "meta.properties").exists():
             return
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        # A leading dash would be taken for an option.
-        cluster = cluster.replace("-", "_", 1) if cluster.startswith("-") else cluster
+        cluster = self._cluster_id or _new_cluster_id()
         done = subprocess.run(
             [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
             stdin=subprocess.DEVNULL,
@@ -264,6 +265,12 @@ class LocalKafka:
         """Quote the end of what the broker said."""
         text = self.log_path.read_bytes()[-_LOG_TAIL_BYTES:]
         return text.decode(errors="replace")
+
+
+def _new_cluster_id() -> str:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    # A leading dash would be taken for an option.
+    return cluster.replace("-", "_", 1) if cluster.startswith("-") else cluster
 
 
 class _PortTakenError(LocalKafkaError):

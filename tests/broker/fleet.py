@@ -13,9 +13,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
@@ -23,7 +24,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from processor import topicadmin
 from processor.config import load
-from processor.runtime.failstop import EXIT_FAILSTOP
+from processor.runtime.failstop import EXIT_FAILSTOP, EXIT_UNAVAILABLE
 from processor.simulator.records import Record
 from schemas import topics
 from tests.broker.evidence import Headers, View
@@ -35,6 +36,7 @@ _TICK_SECONDS = 0.02
 _TRICKLE_PER_SECOND = 50
 #: Above the 1 MiB that an event may have, so that larger ones reach a worker and are rejected.
 _INPUT_MAX_BYTES = 3 << 19
+_ENDS = {EXIT_FAILSTOP: "fail-stop", EXIT_UNAVAILABLE: "Kafka unavailable at the start"}
 _READY = re.compile(r"Ready with partitions \[([0-9, ]*)\]")
 
 
@@ -63,6 +65,16 @@ def items_of(records: Iterable[Record], partitions: int) -> list[Item]:
     ]
 
 
+class Different(NamedTuple):
+    """How a worker is started that is not like the others."""
+
+    servers: str = ""
+    module: str = "processor.cli"
+    environment: Mapping[str, str] = MappingProxyType({})
+    under: tuple[str, ...] = ()
+    """The command that runs it, such as `ip netns exec NAME`."""
+
+
 class Fleet:
     """Topics of their own, and the workers of a consumer group."""
 
@@ -75,12 +87,23 @@ class Fleet:
         partitions: int,
         create_time: bool = False,
         environment: Mapping[str, str] | None = None,
+        worker_servers: str = "",
+        replication: int = 1,
+        lawful_ends: Collection[int] = (EXIT_FAILSTOP,),
     ) -> None:
-        """Create the topics; `create_time`: input records keep the timestamps they are sent with."""
+        """Create the topics; `create_time`: input records keep the timestamps they are sent with.
+
+        `worker_servers`: where workers find Kafka, if elsewhere than those who feed and judge them.
+        `lawful_ends`: with these codes a worker may end by itself, and is started again.
+        """
         self.view = View(servers, prefix, partitions, f"{prefix}orderhalt")
         self.deaths: Counter[str] = Counter()
         """How workers ended, and how often."""
+        self.differently: dict[str, Different] = {}
+        """Workers that are not started like the others."""
         self._servers = servers
+        self._worker_servers = worker_servers or servers
+        self._lawful_ends = lawful_ends
         self._prefix = prefix
         self._directory = directory
         self._workers: dict[str, Worker] = {}
@@ -97,25 +120,30 @@ class Fleet:
             "retention.ms": "-1",
         }
         # Not altered afterwards: it takes a while until a broker goes by an altered setting.
-        _create_inputs(
-            servers, [self.view.name(topic) for topic in topics.INPUTS], partitions, config
-        )
+        names = [self.view.name(topic) for topic in topics.INPUTS]
+        _create_inputs(servers, names, partitions, replication, config)
         settings = load(bootstrap_servers=servers, topic_prefix=prefix)
-        asyncio.run(topicadmin.create(settings, partitions, 1))
+        asyncio.run(topicadmin.create(settings, partitions, replication))
 
     # -- workers
 
     def start(self, name: str, *, static: bool = True, failpoints: str = "") -> Worker:
         """Start a worker that is not running."""
+        worker_of = self.differently.get(name, Different())
         assert name not in self._workers or not self._workers[name].running
         self._lives[name] += 1
-        arguments = ["-m", "processor.cli", "worker"]
-        arguments += ["--bootstrap-servers", self._servers, "--topic-prefix", self._prefix]
+        servers = worker_of.servers or self._worker_servers
+        arguments = ["-m", worker_of.module, "worker"]
+        arguments += ["--bootstrap-servers", servers, "--topic-prefix", self._prefix]
         if static:
             arguments += ["--instance-id", name]
         log_path = self._directory / f"{self._prefix}{name}-{self._lives[name]}.log"
-        environment = {**self._environment, "ORDERHALT_FAILPOINTS": failpoints}
-        self._workers[name] = Worker(log_path, arguments, environment)
+        environment = {
+            **self._environment,
+            **worker_of.environment,
+            "ORDERHALT_FAILPOINTS": failpoints,
+        }
+        self._workers[name] = Worker(log_path, arguments, environment, under=worker_of.under)
         return self._workers[name]
 
     def start_ready(self, name: str, *, static: bool = True) -> Worker:
@@ -196,7 +224,14 @@ class Fleet:
         self.deaths["SIGTERM"] += 1
         self._ended.append(self._workers.pop(name))
 
-    def wait(self, condition: Callable[[], bool], what: str, *, spare: str | None = None) -> None:
+    def wait(
+        self,
+        condition: Callable[[], bool],
+        what: str,
+        *,
+        spare: str | None = None,
+        within: float = _READY_WITHIN_SECONDS,
+    ) -> None:
         """Wait, and restart meanwhile who ends by itself, as a supervisor would."""
 
         def done() -> bool:
@@ -210,17 +245,18 @@ class Fleet:
             tails = [f"{n}: {w.log()[-1500:]}" for n, w in self._workers.items()]
             return "\n".join([f"waiting for {what}; lag {self.view.lag()}", *tails])
 
-        wait_until(done, _READY_WITHIN_SECONDS, explain)
+        wait_until(done, within, explain)
 
     def _died_on_purpose(self, name: str) -> bool:
         return "orderhalt: fail point" in self._workers[name].log()
 
     def _bury(self, name: str) -> None:
-        """Note the end of a worker that was not killed; only a fail-stop is lawful."""
+        """Note the end of a worker that was not killed."""
         worker = self._workers[name]
         code = worker.wait()
-        assert code == EXIT_FAILSTOP, f"{name} ended with {code}: {worker.log()[-3000:]}"
-        self.deaths["fail-stop, exit 70"] += 1
+        assert code in self._lawful_ends, f"{name} ended with {code}: {worker.log()[-3000:]}"
+        self.deaths[f"{_ENDS.get(code, 'ended')}, exit {code}"] += 1
+        self._ended.append(worker)
 
     def wait_until_applied(self) -> None:
         """Wait until no input is left; the time limit is for coming no further."""
@@ -251,9 +287,11 @@ class Fleet:
     # -- records
 
     @contextmanager
-    def load(self, items: Sequence[Item], *, per_second: float) -> Iterator[Load]:
-        """Send records while the block runs, and the rest of them at its end."""
-        load = Load(self._servers, self._prefix, items, per_second)
+    def load(
+        self, items: Sequence[Item], *, per_second: float, to_the_end: bool = True
+    ) -> Iterator[Load]:
+        """Send records while the block runs, and the rest of them at its end; or only so many."""
+        load = Load(self._servers, self._prefix, items, per_second, to_the_end)
         load.start()
         try:
             yield load
@@ -262,10 +300,14 @@ class Fleet:
 
 
 def _create_inputs(
-    servers: str, names: Sequence[str], partitions: int, config: Mapping[str, str]
+    servers: str,
+    names: Sequence[str],
+    partitions: int,
+    replication: int,
+    config: Mapping[str, str],
 ) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
-    wanted = [NewTopic(name, partitions, 1, config=dict(config)) for name in names]
+    wanted = [NewTopic(name, partitions, replication, config=dict(config)) for name in names]
     for future in admin.create_topics(wanted).values():
         future.result(20)
 
@@ -273,7 +315,14 @@ def _create_inputs(
 class Load(threading.Thread):
     """Sends records at a steady rate, as far as it is allowed to, and then at a trickle."""
 
-    def __init__(self, servers: str, prefix: str, items: Sequence[Item], per_second: float) -> None:
+    def __init__(
+        self,
+        servers: str,
+        prefix: str,
+        items: Sequence[Item],
+        per_second: float,
+        to_the_end: bool = True,
+    ) -> None:
         super().__init__(name="load", daemon=True)
         self.sent = 0
         self.allowed = len(items)
@@ -281,6 +330,7 @@ class Load(threading.Thread):
         self._prefix = prefix
         self._items = items
         self._per_second = per_second
+        self._to_the_end = to_the_end
         self._finishing = threading.Event()
         self._error: BaseException | None = None
         self._acknowledged: set[tuple[str, int, int]] = set()
@@ -306,7 +356,7 @@ class Load(threading.Thread):
     def _send_in_time(self) -> None:
         due = 0.0
         before = time.monotonic()
-        while self.sent < len(self._items):
+        while self.sent < len(self._items) and (self._to_the_end or not self._finishing.is_set()):
             now = time.monotonic()
             rate = self._per_second if self.sent < self.allowed else _TRICKLE_PER_SECOND
             due = len(self._items) if self._finishing.is_set() else due + (now - before) * rate
@@ -348,4 +398,4 @@ class Load(threading.Thread):
         if self._error is not None:
             raise self._error
         taken = len(self._acknowledged)
-        assert taken == len(self._items), f"{len(self._items)} sent, {taken} places given to them"
+        assert taken == self.sent, f"{self.sent} sent, {taken} places given to them"

@@ -24,13 +24,18 @@ class Worker:
     """One worker process; its standard error is kept in a file."""
 
     def __init__(
-        self, log_path: Path, arguments: Sequence[str], environment: Mapping[str, str]
+        self,
+        log_path: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        under: Sequence[str] = (),
     ) -> None:
-        """Start Python with `arguments`."""
+        """Start Python with `arguments`; `under`: a command that becomes it in the end."""
         self.log_path = log_path
         self._log: IO[bytes] = log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*under, sys.executable, *arguments],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
