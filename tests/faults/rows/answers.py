@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.faults.brokers import proxied_kafka
 from tests.faults.proxy import Api, Fault, Harm, Proxy
 from tests.faults.rows import Row
@@ -31,7 +33,7 @@ def _play(stage: Stage, harms: list[tuple[Harm, float]]) -> None:
     rounds = stage.times(2, 1)
     with proxied_kafka() as (kafka, proxy):
         servers = kafka.bootstrap_servers
-        options = {"worker_servers": proxy.address, "environment": _ENVIRONMENT}
+        options: dict[str, Any] = {"worker_servers": proxy.address, "environment": _ENVIRONMENT}
         with under_load(stage, servers, per_second=40, **options) as act:
             for harm, seconds in harms * rounds:
                 for api in Api:
@@ -59,7 +61,7 @@ def _late_request(stage: Stage) -> None:
 def _latency(stage: Stage) -> None:
     seconds = stage.times(30, 10)
     with proxied_kafka(latency_seconds=0.1) as (kafka, proxy):
-        options = {"worker_servers": proxy.address}
+        options: dict[str, Any] = {"worker_servers": proxy.address}
         with under_load(stage, kafka.bootstrap_servers, per_second=100, **options) as act:
             wanted = act.fleet.view.applied() + 100 * seconds
             act.fleet.wait(lambda: act.fleet.view.applied() >= wanted, "records", within=180)
@@ -83,7 +85,7 @@ def late_end(act: Act, proxy: Proxy) -> Fault:
 
 def _late_end(stage: Stage) -> None:
     with proxied_kafka() as (kafka, proxy):
-        options = {"worker_servers": proxy.address}
+        options: dict[str, Any] = {"worker_servers": proxy.address}
         with under_load(stage, kafka.bootstrap_servers, **options) as act:
             for _ in range(stage.times(10, 2)):
                 code = late_end(act, proxy).error_code
