@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash simulation retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -45,6 +45,9 @@ observability: $(VENV)/.observability .debian/.prometheus ## Dashboards, rules a
 
 dashboards: $(VENV)/.test ## Write the dashboards' JSON anew
 	@$(BIN)/python -W ignore::DeprecationWarning -m deploy.grafana
+
+faults: $(VENV)/.test ## Harm a real Kafka and what lies between it and workers; judge (ARGS="--only late-end")
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 crash: $(VENV)/.test ## Kill workers in every way while 100,000 events come in; judge (ARGS="--seed 7")
 	@$(BIN)/python -m tests.crash $(ARGS)

@@ -23,8 +23,7 @@ while the fault of the row is done to them, to the broker or to what lies betwee
 applied, and the [independent verifier](crash.md) reads all topics: every input offset once in the
 journal, order-halted and orderhalt-rejected exactly what the brute-force model makes of the inputs, lag
 0. A row passes when it finds nothing. *Longest stall*: for how long a partition with unread inputs made
-no progress, to a quarter of a second, restarts of workers and brokers included; fewer words, less state
-and fewer cores than yours.
+no progress, to a quarter of a second, restarts of workers and brokers included.
 
 """
 
