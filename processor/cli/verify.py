@@ -235,8 +235,8 @@ def _notes(result: PartitionResult) -> Iterator[str]:
     """Say what was not compared, and what a reader may want to know besides."""
     if result.next_rules is not None:
         yield (
-            f"judged up to where rules version {result.next_rules} begins: go on with its release "
-            "and the snapshot"
+            f"judged up to where another release took over (rules version {result.next_rules}): go on "
+            "with that one and the snapshot"
         )
     if result.waiting:
         yield f"input offsets not applied yet when we looked: {result.waiting:,}"

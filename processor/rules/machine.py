@@ -19,6 +19,7 @@ from processor.rules.report import Report
 from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
+    READS,
     TABLES,
     Balance,
     Checkpoint,
@@ -37,13 +38,16 @@ from schemas.partitioning import join_key, split_key
 
 
 def read_checkpoint(value: bytes) -> Checkpoint:
-    """Tell what a state was made with; raises StateRefused where a newer release wrote it."""
+    """Tell what a state was made with; raises StateRefused where this release cannot read its rows.
+
+    Rules of another version, older or newer, are no hindrance: see `Machine.resume`.
+    """
     made_with = msgspec.msgpack.decode(value, type=Checkpoint)
-    if made_with.format > FORMAT or made_with.rules_version > RULES_VERSION:
+    if made_with.format > READS:
         raise StateRefused(
-            f"The state was written by rules version {made_with.rules_version}, row format "
-            f"{made_with.format}; this release has {RULES_VERSION} and {FORMAT}. Start the "
-            "newer release, or restore the topics from before its start."
+            f"The state was written in row format {made_with.format} (rules version "
+            f"{made_with.rules_version}); this release reads up to {READS}. Start the newer "
+            "release, or the one between the two."
         )
     return made_with
 
@@ -146,9 +150,10 @@ class Machine:
     def resume(self, checkpoint: bytes | None) -> list[Emission]:
         """Go on from the rows loaded; None where nothing was ever written.
 
-        Under rules of another version than the rows were made with, all orders in flight are judged
-        again and the differences emitted (contract.md §5). Under the same, a difference is a bug.
-        Raises StateRefused where a newer release wrote the state.
+        Under rules of another version than the rows were made with, an older one (an upgrade) or a
+        newer one (an upgrade that is taken back), all orders in flight are judged again and the
+        differences emitted (contract.md §5). Under the same, a difference is a bug. Raises
+        StateRefused where the rows are in a format that this release cannot read.
         """
         if checkpoint is None:
             return []

@@ -14,6 +14,10 @@ from msgspec import Struct
 from schemas.errors import StateRefused
 
 FORMAT: Final = 1
+"""What rows are written as."""
+READS: Final = 1
+"""Up to which format rows are read. A release reads a format before a later one writes it, and so an
+upgrade can be taken back by one release (DECISIONS.md)."""
 
 #: Up to so many transfers of an order stand in its own row; the others have rows of their own, or
 #: a row could outgrow what `order-halted` and the changelogs must accept (4 MiB).
@@ -165,7 +169,7 @@ def decode(kind: type, table: str, value: bytes) -> Any:
         row = _decoders[kind].decode(value)
     except msgspec.MsgspecError as fault:
         raise StateRefused(_unreadable(table, value, fault)) from fault
-    if row.format > FORMAT:
+    if row.format > READS:
         raise StateRefused(_newer(table, row.format))
     return row
 
@@ -173,13 +177,13 @@ def decode(kind: type, table: str, value: bytes) -> Any:
 def _newer(table: str, version: int) -> str:
     return (
         f"The changelog of table {table} holds rows of format {version}; this release reads up to "
-        f"{FORMAT}. Start the newer release, or restore the topics from before its start."
+        f"{READS}. Start the newer release, or the one between the two."
     )
 
 
 def _unreadable(table: str, value: bytes, fault: Exception) -> str:
-    first = value[1] if len(value) > 1 and 0x90 <= value[0] <= 0x9F else FORMAT
-    if FORMAT < first < 0x80:
+    first = value[1] if len(value) > 1 and 0x90 <= value[0] <= 0x9F else READS
+    if READS < first < 0x80:
         return _newer(table, first)
     return (
         f"The changelog of table {table} holds a row that cannot be read ({fault}). Something else "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from processor.verify.partition import PartitionResult, PartitionVerifier
 from processor.verify.plan import Plan
+from processor.verify.replay import OtherRules
 from processor.verify.snapshot import SNAPSHOT_FORMAT, About, SnapshotReader, SnapshotWriter
 from processor.verify.streams import Source
 from processor.verify.taking import take_state
@@ -31,6 +32,7 @@ async def verify(
     deployment's snapshot.
     """
     results = []
+    other_rules: OtherRules | None = None
     with (
         opened_snapshot(plan, snapshot) as reader,
         _writing(plan, write_snapshot, verified=reader is None or reader.about.verified) as writer,
@@ -45,6 +47,10 @@ async def verify(
                 advance=advance,
             )
             results.append(await verifier.run())
+            other_rules = other_rules or verifier.other_rules
+        if other_rules is not None and not any(result.transactions for result in results):
+            # Nothing could be judged: a snapshot that is none the newer would only hide it.
+            raise other_rules
         if writer is not None and not any(result.finding_count for result in results):
             writer.commit()
     return results

@@ -240,6 +240,10 @@ class _Room:
         """Tell whether one can be missing before `head`."""
         return self._free + self._gap(self._end if head is None else head.offset) > 0
 
+    def boundary(self, head: Record) -> int:
+        """Give from where on the offsets before `head` belong to later transactions."""
+        return min(head.offset, self._next - min(self._free, 0) + self._has_found)
+
     def take(self) -> None:
         """Let one be missing."""
         self._free -= 1
@@ -272,6 +276,12 @@ class CompactedLog(Log):
         """Key → digest of its last record so far; a tombstone leaves none."""
         self._missing: dict[bytes, _Missing] = {}
         self._room = _Room(end)
+
+    @property
+    def next_offset(self) -> int | None:
+        """Where what was not demanded yet begins, compacted records included; None at the end."""
+        head = self._stream.head
+        return None if head is None else self._room.boundary(head)
 
     async def pass_over(self, until: int, known: Mapping[bytes, bytes]) -> None:
         """Read what a snapshot has verified, up to the offset `until`; `known`: see `last`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct
 
-from processor.rules.shard import RULES_VERSION
+from processor.rules.changes import ChangedRow
 from processor.verify.begin import open_replay
 from processor.verify.findings import Check, Finding, Findings
 from processor.verify.logs import CompactedLog, ExpiringLog, Moment, digest
@@ -82,6 +82,16 @@ class Outputs:
         """Each of them."""
         return (self.halts, self.rejected, *self.tables.values())
 
+    def otherwise(self, rows: Iterable[ChangedRow]) -> dict[str, dict[bytes, bytes]]:
+        """Give the digests of the rows that were written in other bytes than in `rows`, by table."""
+        found: dict[str, dict[bytes, bytes]] = {}
+        written = {table: dict(log.last()) for table, log in self.tables.items()}
+        for table, key, value in rows:
+            said = written[table].get(key)
+            if said is not None and said != digest(value, ()):
+                found.setdefault(table, {})[key] = said
+        return found
+
     async def finish(self) -> None:
         """Find what is there and was not demanded."""
         for log in self.all:
@@ -126,10 +136,14 @@ class PartitionVerifier:
         self._keep = keep
         self._advance = advance
         self._findings = Findings(partition)
-        self._next_rules: int | None = None
+        self.other_rules: OtherRules | None = None
+        """Why the rest was not judged."""
 
     async def run(self) -> PartitionResult:
-        """Verify. Raises InputsGone, OtherRules or StateRefused where that cannot be done."""
+        """Verify. Raises InputsGone or StateRefused where that cannot be done.
+
+        Transactions of other rules end it; raises OtherRules where no snapshot is to be kept.
+        """
         bounds = await self._source.bounds(self._partition)
         walk = await self._open(bounds)
         began_after = walk.replay.number
@@ -138,15 +152,17 @@ class PartitionVerifier:
         except Broken:
             return self._result(walk, began_after)
         except OtherRules as other:
-            if self._keep is None or other.version < RULES_VERSION:
+            if self._keep is None:
                 raise
-            self._next_rules = other.version
+            self.other_rules = other
             self._keep_snapshot(walk)
         else:
             self._findings.transaction = None
             await walk.outputs.finish()
             await walk.positions.finish(walk.replay, self._source)
-        await walk.outputs.settle(self._source, self._partition, bounds)
+            # Else the one that goes on does it: what the others wrote may have been a tombstone that
+            # is gone as well.
+            await walk.outputs.settle(self._source, self._partition, bounds)
         return self._result(walk, began_after)
 
     async def _walk(self, walk: _Walk) -> None:
@@ -200,6 +216,8 @@ class PartitionVerifier:
             known[plan.output] = {key: said for key, (said, _) in snapshot.halts.items()}
             for table, key, value in snapshot.rows:
                 known.setdefault(plan.changelogs[table], {})[key] = digest(value, ())
+            for table, written in snapshot.otherwise.items():
+                known[plan.changelogs[table]] |= written
         start = starts[plan.rejected] if snapshot is not None else 0
         rejected = ExpiringLog(
             await self._stream(plan.rejected, start, bounds),
@@ -241,7 +259,7 @@ class PartitionVerifier:
         following = {log.topic: log.next_offset for log in outputs.all}
         following[journal.name] = None if journal.head is None else journal.head.offset
         following[positions.topic] = positions.next_offset
-        sequences = walk.sequences.last
+        sequences, rows = walk.sequences.last, list(rows_of(replay.machine))
         keep(
             self._partition,
             PartitionSnapshot(
@@ -250,8 +268,9 @@ class PartitionVerifier:
                 replay.machine.checkpoint() if replay.number else None,
                 dict(replay.reached),
                 {topic: ends[topic] if at is None else at for topic, at in following.items()},
-                list(rows_of(replay.machine)),
+                rows,
                 {key: (said, sequences.get(key, 0)) for key, said in outputs.halts.last()},
+                outputs.otherwise(rows),
             ),
         )
 
@@ -277,7 +296,7 @@ class PartitionVerifier:
             halts_compacted=outputs.halts.compacted,
             rows_compacted=sum(log.compacted for log in outputs.tables.values()),
             rejected_expired=outputs.rejected.expired,
-            next_rules=self._next_rules,
+            next_rules=None if self.other_rules is None else self.other_rules.version,
             findings=tuple(self._findings.kept),
             finding_count=self._findings.counts.total(),
         )

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from processor.rules.changes import ChangedRow
 from processor.rules.machine import Machine
-from processor.rules.rows import Checkpoint
+from processor.rules.rows import FORMAT, Checkpoint
 from processor.rules.shard import RULES_VERSION
 from processor.runtime.partition import QUARANTINED_MESSAGE
 from processor.runtime.protocol import Emission
@@ -28,8 +28,6 @@ from schemas.private import JournalRecord, PositionsRow, Run
 
 Row = TypeVar("Row", JournalRecord, PositionsRow)
 
-#: Written by every release whose journal records hold no checkpoint.
-_FIRST_RULES_VERSION: Final = 1
 #: What reading a private record raises where it is none.
 UNREADABLE: Final = (msgspec.MsgspecError, LookupError)
 _QUARANTINED: Final = Rejection(RejectionCode.QUARANTINED, QUARANTINED_MESSAGE)
@@ -39,20 +37,40 @@ class InputsGone(StateRefused):
     """What would have to be replayed is not there any more."""
 
 
-class OtherRules(StateRefused):
-    """Transactions of other rules: this release cannot tell what those made."""
+class Made(NamedTuple):
+    """What decides about the bytes of rows and records."""
 
-    def __init__(self, partition: int, number: int, version: int) -> None:
-        self.version = version
-        older = version < RULES_VERSION
-        which = f"the release with rules version {version}"
+    rules_version: int
+    row_format: int
+
+    def __str__(self) -> str:
+        return f"rules version {self.rules_version} and row format {self.row_format}"
+
+
+#: Written by every release whose journal records hold no checkpoint.
+_FIRST: Final = Made(1, 1)
+
+
+def _ours() -> Made:
+    return Made(RULES_VERSION, FORMAT)
+
+
+class OtherRules(StateRefused):
+    """Transactions of another release's rules or rows: this one cannot tell what those made."""
+
+    def __init__(self, partition: int, number: int, made_with: Made, *, is_first: bool) -> None:
+        """`is_first`: nothing before it was replayed."""
+        self.version = made_with.rules_version
+        which = f"the release with {made_with}"
         ours = "this release"
-        first, then = (which, ours) if older else (ours, which)
+        first, then = (which, ours) if is_first else (ours, which)
         super().__init__(
-            f"Partition {partition}: transaction {number} was made under rules version {version}, and "
-            f"this release has version {RULES_VERSION}: each can only judge its own.\n"
+            f"Partition {partition}: transaction {number} was made by {which}, and {ours} has "
+            f"{_ours()}: each can only judge its own.\n"
             f"Run `orderhalt verify --write-snapshot FILE` with {first}, which judges up to where the "
-            f"rules changed, and go on from there with {then}: `orderhalt verify --snapshot FILE`."
+            f"other took over, and go on from there with {then}: `orderhalt verify --snapshot FILE "
+            "--write-snapshot NEXT`. After an upgrade that was taken back, turn about until all is "
+            "judged."
         )
 
 
@@ -189,11 +207,17 @@ class Replay:
         return Transaction(record.number, head.offset, head.timestamp, emissions, rejected, rows)
 
     def _check_rules(self, record: JournalRecord) -> None:
-        version = _FIRST_RULES_VERSION
+        made_with = _FIRST
         if record.checkpoint is not None:
-            version = read_checkpoint(record.checkpoint).rules_version
-        if version != RULES_VERSION:
-            raise OtherRules(self._findings.partition, record.number, version)
+            said = read_checkpoint(record.checkpoint)
+            made_with = Made(said.rules_version, said.format)
+        if made_with != _ours():
+            raise OtherRules(
+                self._findings.partition,
+                record.number,
+                made_with,
+                is_first=not self.counts.transactions,
+            )
 
     def _check_checkpoint(self, head: Record, record: JournalRecord) -> None:
         if record.checkpoint is None:

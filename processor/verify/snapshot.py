@@ -53,6 +53,9 @@ class PartitionSnapshot(Struct, array_like=True, frozen=True):
     rows: list[ChangedRow]
     halts: dict[bytes, tuple[bytes, int]]
     """Order key → digest and sequence of its last record on order-halted."""
+    otherwise: dict[str, dict[bytes, bytes]] = {}
+    """Table → key → digest of its last record in the changelog, of rows that another release wrote in
+    other bytes than stand in `rows`."""
 
 
 class SnapshotWriter:

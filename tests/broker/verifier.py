@@ -2,17 +2,20 @@
 
 The order in which a partition's inputs were applied stands in the journal. The inputs, fed in that
 order to the brute-force model of tests/model, which shares no code with the processor, must give
-exactly what is on order-halted and orderhalt-rejected, in that order, once each.
+exactly what is on order-halted and orderhalt-rejected, in that order, once each. Where the journal
+says that other rules took over, the model goes on under those, too.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import orjson
 
 from schemas.halted import DATA_SCHEMA
@@ -22,6 +25,7 @@ from tests.broker.swift import SwiftModel
 from tests.model import Emitted, Model, Record
 
 _LISTED = 3
+_FIRST_RULES = 1
 _REASONS = (
     "orderhalt_error_code",
     "orderhalt_error",
@@ -53,8 +57,19 @@ class Verdict:
             self.problems.append(f"{what} ({len(listed)}): {shown}")
 
 
-def verify(evidence: Evidence, model: Model | None = None) -> Verdict:
-    """Judge the evidence; `model` is an empty one with the deployment's settings."""
+Outcome = tuple[Message | None, list[Emitted], str | None]
+"""An input (None: other rules have taken over), what it must bring about, and the code if rejected."""
+
+
+def verify(
+    evidence: Evidence,
+    model: Model | None = None,
+    without: Mapping[int, frozenset[str]] = MappingProxyType({}),
+) -> Verdict:
+    """Judge the evidence; `model` is an empty one with the deployment's settings.
+
+    `without`: version of the rules → reason codes that those do not know.
+    """
     verdict = Verdict()
     if model is None:
         model = SwiftModel(evidence.prefix, partitions=evidence.partitions, dataschema=DATA_SCHEMA)
@@ -65,12 +80,12 @@ def verify(evidence: Evidence, model: Model | None = None) -> Verdict:
         halted = evidence.halted.get(partition, [])
         rejected = evidence.rejected.get(partition, [])
         _check_sequences(partition, halted, verdict)
-        expected = outcomes_of(evidence, partition, journal, model)
+        expected = outcomes_of(evidence, partition, journal, model, without)
         wanted_halts = [one for _, emitted, _ in expected for one in emitted]
-        wanted_rejections = [(message, code) for message, _, code in expected if code]
+        wanted_rejections = [(message, code) for message, _, code in expected if message and code]
         _compare(f"order-halted {partition}", wanted_halts, halted, _halt_fault, verdict)
         _compare(f"rejected {partition}", wanted_rejections, rejected, _rejection_fault, verdict)
-        verdict.inputs += len(expected)
+        verdict.inputs += sum(message is not None for message, _, _ in expected)
         verdict.transactions += len(journal)
         verdict.rejected.update(code for _, code in wanted_rejections)
         _count(halted, verdict)
@@ -132,34 +147,51 @@ def _check_journal(
 
 
 def outcomes_of(
-    evidence: Evidence, partition: int, journal: list[JournalRecord], model: Model
-) -> list[tuple[Message, list[Emitted], str | None]]:
+    evidence: Evidence,
+    partition: int,
+    journal: list[JournalRecord],
+    model: Model,
+    without: Mapping[int, frozenset[str]] = MappingProxyType({}),
+) -> list[Outcome]:
     """Feed the inputs in journal order; give each with what it must bring about."""
-    outcomes: list[tuple[Message, list[Emitted], str | None]] = []
-    for message, quarantined in _in_order(evidence, partition, journal):
-        if quarantined:
-            outcomes.append((message, [], "quarantined"))
-            continue
-        outcome = model.feed(Record(*message[:6]))
-        outcomes.append((message, outcome.emitted, outcome.rejected))
-    return outcomes
-
-
-def _in_order(
-    evidence: Evidence, partition: int, journal: list[JournalRecord]
-) -> Iterator[tuple[Message, bool]]:
+    outcomes: list[Outcome] = []
     by_offset = {
         topic: {message.offset: message for message in messages}
         for (topic, at), messages in evidence.inputs.items()
         if at == partition
     }
+    rules = _FIRST_RULES
     for record in journal:
-        for run in record.runs:
-            messages = by_offset.get(run.topic, {})
-            for offset in range(run.first, run.next):
-                # Control records of transactional producers take offsets too.
-                if offset in messages:
-                    yield messages[offset], (run.topic, offset) in map(tuple, record.quarantined)
+        version = _rules_of(record)
+        if version != rules:
+            rules = version
+            emitted = model.change_rules(partition, rules, without.get(rules, frozenset()))
+            outcomes.append((None, emitted, None))
+        for message, quarantined in _in_order(record, by_offset):
+            if quarantined:
+                outcomes.append((message, [], "quarantined"))
+                continue
+            outcome = model.feed(Record(*message[:6]))
+            outcomes.append((message, outcome.emitted, outcome.rejected))
+    return outcomes
+
+
+def _rules_of(record: JournalRecord) -> int:
+    """Give the version of the rules that a transaction was made under: the checkpoint's second."""
+    if record.checkpoint is None:
+        return _FIRST_RULES
+    return int(msgspec.msgpack.decode(record.checkpoint)[1])
+
+
+def _in_order(
+    record: JournalRecord, by_offset: Mapping[str, Mapping[int, Message]]
+) -> Iterator[tuple[Message, bool]]:
+    for run in record.runs:
+        messages = by_offset.get(run.topic, {})
+        for offset in range(run.first, run.next):
+            # Control records of transactional producers take offsets too.
+            if offset in messages:
+                yield messages[offset], (run.topic, offset) in map(tuple, record.quarantined)
 
 
 # -- outputs

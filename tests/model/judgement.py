@@ -225,16 +225,20 @@ def credit_check(
 # All together
 
 
-def judge(studio: Studio) -> dict[str, list[Cause]]:
-    """Find the causes of every order in flight of a studio, by precedence; empty for the others."""
+def judge(studio: Studio, without: frozenset[str] = frozenset()) -> dict[str, list[Cause]]:
+    """Find the causes of every order in flight of a studio, by precedence; empty for the others.
+
+    `without`: codes that the rules in force do not know.
+    """
     gone = gone_assets(studio)
     assets: dict[str, list[Cause]] = {}
     transfers: dict[str, list[Cause]] = {}
     for order_id, order, placed in placed_orders(studio):
         # Not cancelled and a line not secured: in flight. Of a closed order no line is left here.
         lines = [] if is_cancelled(order) else unsecured_lines(order, placed)
-        assets[order_id] = asset_causes(studio, gone, lines)
-        transfers[order_id] = transfer_cause(order_id, order, lines)
+        assets[order_id] = [x for x in asset_causes(studio, gone, lines) if x.code not in without]
+        failed = transfer_cause(order_id, order, lines)
+        transfers[order_id] = [x for x in failed if x.code not in without]
     asset_missing = {order_id for order_id, causes in assets.items() if causes}
     short: dict[str, Credit] = {}
     for balance in studio.balances.values():

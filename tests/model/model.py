@@ -4,6 +4,7 @@ After each event every order of the event's studio is judged again from the merg
 no index and no state but the facts and what was emitted: simple and plainly right, not fast.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .decoding import decode
@@ -23,6 +24,7 @@ from .records import (
 )
 
 DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Model:
@@ -47,6 +49,8 @@ class Model:
         self._partitions = partitions
         self._dataschema = dataschema
         self._facts: dict[int, Facts] = {}
+        self._without: dict[int, frozenset[str]] = {}
+        """Codes that the rules in force in a partition do not know."""
 
     def feed(self, record: Record) -> Outcome:
         """Take one record; raises ValueError for a topic that is no input of the contract."""
@@ -70,13 +74,42 @@ class Model:
                 raise RejectedError("wrong_partition", message)
         facts = self._facts.setdefault(record.partition, Facts())
         studio = self._in_question(facts, facts.merge(event, record.timestamp), event)
-        judged = judge(studio)
-        origin = Origin(record, event, self._prefix, self._dataschema)
-        emitted = []
-        for order_id, order, placed in sorted(placed_orders(studio), key=lambda found: found[0]):
-            emitted += emit(origin, order, placed, judged[order_id])
+        caused_by = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "event_id": event.event_id,
+        }
+        emitted = self._emit(record.partition, studio, event.event_id, event.occurred_at, caused_by)
         for gone in forget(self._ageing(facts, event, record.timestamp), self._retention):
             emitted.append(Emitted(order_key(gone.studio_id, gone.order_id), None, {}))
+        return emitted
+
+    def _emit(
+        self,
+        partition: int,
+        studio: Studio,
+        cause_id: str,
+        occurred_at: datetime,
+        caused_by: dict[str, Any],
+    ) -> list[Emitted]:
+        judged = judge(studio, self._without.get(partition, frozenset()))
+        origin = Origin(cause_id, occurred_at, caused_by, self._prefix, self._dataschema)
+        emitted: list[Emitted] = []
+        for order_id, order, placed in sorted(placed_orders(studio), key=lambda found: found[0]):
+            emitted += emit(origin, order, placed, judged[order_id])
+        return emitted
+
+    def change_rules(
+        self, partition: int, version: int, without: frozenset[str] = frozenset()
+    ) -> list[Emitted]:
+        """Go on in a partition under other rules, which do not know the codes `without` (§5)."""
+        self._without[partition] = without
+        facts = self._facts.setdefault(partition, Facts())
+        now = _EPOCH + timedelta(milliseconds=facts.partition_time or 0)
+        emitted: list[Emitted] = []
+        for _, studio in sorted(facts.studios.items()):
+            emitted += self._emit(partition, studio, f"rules:{version}", now, {"rules": version})
         return emitted
 
     # A faster reading of the same contract may leave out what cannot matter: tests/broker/swift.py.

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from .events import Event, LabTransfer, OrderPlaced
+from .events import LabTransfer, OrderPlaced
 from .facts import Order
 from .judgement import PRECEDENCE, Cause, Subject, closing, is_cancelled
-from .records import Emitted, Record, order_key
+from .records import Emitted, order_key
 
 MOST_LISTED = 100
 RESTORE_FIRST = ("product_missing", "photos_missing", "package_missing")
@@ -17,10 +17,12 @@ RESTORE_FIRST = ("product_missing", "photos_missing", "package_missing")
 
 @dataclass(frozen=True)
 class Origin:
-    """The input event that causes a record, and the source that all records share."""
+    """What causes a record, an input event or new rules, and the source that all records share."""
 
-    record: Record
-    event: Event
+    cause_id: str
+    """The event's, or `rules:` and the version."""
+    occurred_at: datetime
+    caused_by: dict[str, Any]
     prefix: str
     dataschema: str | None
 
@@ -118,7 +120,7 @@ def emit(origin: Origin, order: Order, placed: OrderPlaced, causes: list[Cause])
     """Compare a judgement with the last record of an order, and emit at most one record."""
     memory = order.memory
     before = memory.since
-    occurred_at = origin.event.occurred_at
+    occurred_at = origin.occurred_at
     memory.since = {cause.code: before.get(cause.code, occurred_at) for cause in causes}
     reasons = [reason_json(cause, memory.since[cause.code], placed.paid) for cause in causes]
     compared = None
@@ -158,10 +160,10 @@ def _order_json(origin: Origin, order: Order, placed: OrderPlaced) -> dict[str, 
     """Write the fields that do not depend on the reasons."""
     memory = order.memory
     key = order_key(placed.studio_id, placed.order_id)
-    name = f"{origin.source}/{key}/{memory.sequence}/{origin.event.event_id}"
+    name = f"{origin.source}/{key}/{memory.sequence}/{origin.cause_id}"
     return {
         "event_id": str(uuid5(NAMESPACE_URL, name)),
-        "occurred_at": instant(origin.event.occurred_at),
+        "occurred_at": instant(origin.occurred_at),
         "studio_id": placed.studio_id,
         "order_id": placed.order_id,
         "order_version": placed.version,
@@ -171,12 +173,7 @@ def _order_json(origin: Origin, order: Order, placed: OrderPlaced) -> dict[str, 
         "sequence": memory.sequence,
         "episode": memory.episode,
         "halted_since": optional_instant(memory.halted_since),
-        "caused_by": {
-            "topic": origin.record.topic,
-            "partition": origin.record.partition,
-            "offset": origin.record.offset,
-            "event_id": origin.event.event_id,
-        },
+        "caused_by": origin.caused_by,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -12,7 +11,7 @@ import pytest
 from processor.rules import judge
 from processor.rules.judge import Finding, Phase
 from processor.rules.machine import Machine
-from processor.rules.rows import FORMAT, Checkpoint, Line, Placed, Standing, Transfer
+from processor.rules.rows import READS, Checkpoint, Line, Placed, Standing, Transfer
 from processor.rules.shard import RULES_VERSION
 from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
@@ -31,18 +30,13 @@ from tests.contract.vocabulary import (
 )
 from tests.engine import Engine, Rows, decoded, keep
 from tests.model import partition_of
+from tests.support import releases
+from tests.support.releases import put_everywhere
 
 pytestmark = [pytest.mark.rules, pytest.mark.pure]
 
 NEW = RULES_VERSION + 1
 PARTITION_TIME = "2026-01-02T00:00:00.000000Z"
-
-
-def patch_everywhere(patch: pytest.MonkeyPatch, name: str, value: object) -> None:
-    """Replace a name in every module of the rules that has imported it."""
-    for path, module in sorted(sys.modules.items()):
-        if path.startswith("processor.rules.") and hasattr(module, name):
-            patch.setattr(module, name, value)
 
 
 def written(*events: Event) -> tuple[Rows, bytes]:
@@ -79,7 +73,7 @@ HALTED = (
 
 def test_the_same_rules_under_another_number_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, checkpoint = written(*HALTED)
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
     values, machine = resumed(rows, checkpoint)
     assert values == []
     assert machine.dirty == 0
@@ -88,8 +82,8 @@ def test_the_same_rules_under_another_number_say_nothing(monkeypatch: pytest.Mon
 def test_what_new_rules_change_is_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The differences alone, by order, caused by the rules, at the partition time."""
     rows, checkpoint = written(*HALTED)
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "find_reasons", without_products)
     values, machine = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
         ("a", "ended", "released"),
@@ -110,9 +104,9 @@ def test_what_new_rules_change_is_emitted(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_reason_that_is_new_opens_at_the_partition_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.MonkeyPatch.context() as old_rules:
-        patch_everywhere(old_rules, "find_reasons", without_products)
+        put_everywhere(old_rules.setattr, "find_reasons", without_products)
         rows, checkpoint = written(*HALTED)
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
     values, _ = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["primary_reason"]) for v in values] == [
         ("a", "opened", P),
@@ -129,8 +123,8 @@ def test_new_rules_of_assets_pass_through_the_credit_check(monkeypatch: pytest.M
         deleted("product", "p1"),
         balance(100),
     )
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "find_reasons", without_products)
     values, _ = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["primary_reason"]) for v in values] == [
         ("a", "ended", None),
@@ -148,8 +142,8 @@ def test_an_order_that_new_rules_close_is_not_left_halted(monkeypatch: pytest.Mo
         return (Phase.CANCELLED, ()) if paid else original(placed, standing, transfers)
 
     rows, checkpoint = written(*HALTED)
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "standing_by", closes_what_is_paid)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "standing_by", closes_what_is_paid)
     values, _ = resumed(rows, checkpoint)
     assert [(v["order_id"], v["change"], v["status"]) for v in values] == [
         ("b", "ended", "cancelled")
@@ -158,19 +152,38 @@ def test_an_order_that_new_rules_close_is_not_left_halted(monkeypatch: pytest.Mo
 
 def test_closed_orders_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, checkpoint = written(*HALTED, cancelled("a", at=4), transfer("succeeded", "b", at=4))
-    patch_everywhere(monkeypatch, "RULES_VERSION", NEW)
-    patch_everywhere(monkeypatch, "find_reasons", without_products)
+    put_everywhere(monkeypatch.setattr, "RULES_VERSION", NEW)
+    put_everywhere(monkeypatch.setattr, "find_reasons", without_products)
     assert resumed(rows, checkpoint)[0] == []
 
 
-@pytest.mark.parametrize(
-    "made_with",
-    [Checkpoint(FORMAT + 1, RULES_VERSION, None), Checkpoint(FORMAT, RULES_VERSION + 1, None)],
-    ids=["format", "rules"],
-)
-def test_the_state_of_a_newer_release_is_refused_with_the_remedy(made_with: Checkpoint) -> None:
-    with pytest.raises(StateRefused, match="Start the newer release"):
+def test_rows_that_a_release_cannot_read_are_refused_with_the_remedy() -> None:
+    made_with = Checkpoint(READS + 1, RULES_VERSION, None)
+    with pytest.raises(StateRefused, match="Start the newer release, or the one between"):
         Machine(0).resume(msgspec.msgpack.encode(made_with))
+
+
+def test_an_upgrade_that_is_taken_back_is_judged_by_the_old_rules_again() -> None:
+    """As long as the old release can read the rows, whatever format they are in."""
+    rows, checkpoint = written(*HALTED)
+    with pytest.MonkeyPatch.context() as patch:
+        releases.after(patch.setattr)
+        values, machine = resumed(rows, checkpoint)
+        assert [(v["order_id"], v["ended_reasons"][0]["code"]) for v in values] == [("b", F)]
+        keep(rows, machine.drain())
+        checkpoint = machine.checkpoint()
+    with pytest.raises(StateRefused):
+        resumed(rows, checkpoint)
+    with pytest.MonkeyPatch.context() as patch:
+        releases.before(patch.setattr)
+        values, machine = resumed(rows, checkpoint)
+        assert [(v["order_id"], v["change"], v["sequence"]) for v in values] == [
+            ("b", "changed", 4)
+        ]
+        assert [r["code"] for r in values[0]["reasons"]] == [P, F]
+        assert values[0]["caused_by"] == {"rules": RULES_VERSION}
+        keep(rows, machine.drain())
+        assert resumed(rows, machine.checkpoint())[0] == []
 
 
 def test_a_checkpoint_carries_the_partition_time() -> None:

@@ -1,4 +1,4 @@
-"""A verification starts where a former one ended, under the same rules or newer ones."""
+"""A verification starts where a former one ended."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from processor.rules import judge
-from processor.rules.judge import Finding, Marks
-from processor.rules.rows import Line, Transfer
-from processor.rules.shard import RULES_VERSION
-from processor.verify.replay import InputsGone, OtherRules
+from processor.verify.replay import InputsGone
 from processor.verify.snapshot import SnapshotReader
 from processor.verify.streams import Bounds
 from schemas.errors import StateRefused
-from tests.rules.test_new_rules import NEW, patch_everywhere
 from tests.verify.recorded import (
     CHANGELOGS,
     HALTED,
@@ -23,13 +18,11 @@ from tests.verify.recorded import (
     JOURNAL,
     POSITIONS,
     Recorded,
-    Workers,
     clean,
     copied,
     deployment,
     judged,
     looked_at_while_working,
-    simulated,
     taken,
 )
 
@@ -171,59 +164,3 @@ def test_a_state_that_moves_is_not_taken(honest: Recorded, tmp_path: Path) -> No
     with pytest.raises(StateRefused, match="Stop the workers"):
         taken(recorded, tmp_path / "taken.snapshot", [AT])
     assert list(tmp_path.iterdir()) == []
-
-
-# -- other rules
-
-
-def without_photos(
-    lines: tuple[Line, ...], transfers: tuple[Transfer, ...], marks: Marks
-) -> tuple[Finding, ...]:
-    return tuple(x for x in ORIGINAL(lines, transfers, marks) if x.code != judge.PHOTO)
-
-
-ORIGINAL = judge.find_reasons
-
-
-@pytest.mark.pure
-def test_an_upgrade_is_judged_by_each_release_as_far_as_its_rules_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The differences that new rules made were published once, and a snapshot bridges the change."""
-    chance = random.Random(5)
-    recorded = simulated(EVENTS, chance)
-    ends = dict(recorded.ends)
-    workers = Workers(recorded, AT, chance)
-    for topic in INPUTS:
-        recorded.ends[topic, AT] = ends[topic, AT] * 2 // 3
-    workers.work()
-    before = tmp_path / "before.snapshot"
-    recorded.ends |= {(topic, AT): ends[topic, AT] for topic in INPUTS}
-    at_upgrade = len(recorded.logs[HALTED, AT])
-    with monkeypatch.context() as new_release:
-        patch_everywhere(new_release, "RULES_VERSION", NEW)
-        new_release.setattr("processor.verify.replay.RULES_VERSION", NEW)
-        new_release.setattr("processor.verify.partition.RULES_VERSION", NEW)
-        patch_everywhere(new_release, "find_reasons", without_photos)
-        workers.recover()
-        workers.work()
-        by_rules = [
-            x for x in recorded.logs[HALTED, AT][at_upgrade:] if b'"rules":' in (x.value or b"")
-        ]
-        assert by_rules
-        with pytest.raises(OtherRules, match=f"version {RULES_VERSION}.*each can only judge"):
-            judged(recorded, [AT])
-    with pytest.raises(OtherRules, match="--write-snapshot FILE"):
-        judged(recorded, [AT])
-    [old] = clean(judged(recorded, [AT], write_snapshot=before))
-    assert old.next_rules == NEW
-    with monkeypatch.context() as new_release:
-        patch_everywhere(new_release, "RULES_VERSION", NEW)
-        new_release.setattr("processor.verify.replay.RULES_VERSION", NEW)
-        new_release.setattr("processor.verify.partition.RULES_VERSION", NEW)
-        patch_everywhere(new_release, "find_reasons", without_photos)
-        [new] = clean(judged(recorded, [AT], snapshot=before))
-        assert new.from_transaction == old.to_transaction
-        tampered = copied(recorded)
-        tampered.logs[HALTED, AT].remove(by_rules[0])
-        assert judged(tampered, [AT], snapshot=before)[0].finding_count
