@@ -4,6 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults.rows import Row, answers
+from tests.faults.rows import (
+    Row,
+    answers,
+    brokers,
+    clocks,
+    network,
+    recovery,
+    soak,
+    storage,
+    workers,
+)
 
-ROWS: Final[list[Row]] = [*answers.ROWS]
+ROWS: Final[list[Row]] = [
+    *answers.ROWS,
+    *network.ROWS,
+    *brokers.ROWS,
+    *workers.ROWS,
+    *recovery.ROWS,
+    *storage.ROWS,
+    *clocks.ROWS,
+    *soak.ROWS,
+]

@@ -29,14 +29,19 @@ _HELD_FOR_ANOTHER_SECONDS: Final = 0.3
 
 
 class Api(Enum):
-    """The requests that a transaction consists of, with their numbers in Kafka's protocol."""
+    """Requests, with their numbers in Kafka's protocol."""
 
     PRODUCE = 0
+    FETCH = 1
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24
     ADD_OFFSETS_TO_TXN = 25
     END_TXN = 26
     TXN_OFFSET_COMMIT = 28
+
+
+#: What a transaction consists of.
+TRANSACTION: Final = tuple(api for api in Api if api is not Api.FETCH)
 
 
 class Harm(Enum):
@@ -56,6 +61,8 @@ class Fault:
     api: Api
     harm: Harm
     seconds: float = 0.0
+    only: str = ""
+    """Only requests of clients whose id ends so."""
     until: Api | None = None
     """A late request goes on when the same producer has the answer to its next request of this API, or
     after `seconds`. That answer is held back until the broker has dealt with the late request."""
@@ -144,7 +151,7 @@ class Proxy:
         """Take the fault that this request is to suffer."""
         self.seen[request.api] = self.seen.get(request.api, 0) + 1
         for fault in self._faults:
-            if fault.api.value == request.api:
+            if fault.api.value == request.api and request.client.endswith(fault.only):
                 self._faults.remove(fault)
                 fault.client = request.client
                 return fault
