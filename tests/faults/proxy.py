@@ -24,8 +24,8 @@ _HOST: Final = "127.0.0.1"
 #: How long an answer is waited for whose asker is gone.
 _LINGER_SECONDS: Final = 10.0
 
-#: While the broker deals with a late request.
-_HELD_FOR_ANOTHER_SECONDS: Final = 0.3
+#: So long what else the producer has sent has time to arrive, and then the late request.
+_SETTLING_SECONDS: Final = 0.3
 
 
 class Api(Enum):
@@ -64,8 +64,8 @@ class Fault:
     only: str = ""
     """Only requests of clients whose id ends so."""
     until: Api | None = None
-    """A late request goes on when the same producer has the answer to its next request of this API, or
-    after `seconds`. That answer is held back until the broker has dealt with the late request."""
+    """A late request goes on just before the same producer's next request of this API, or after
+    `seconds`."""
     happened: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     """Nothing of it is on its way any more."""
@@ -221,6 +221,9 @@ class _Connection:
             while True:
                 frame = await _read_frame(self._reader)
                 request = _request_of(frame)
+                if late := self._proxy.released_by(request):
+                    asyncio.get_running_loop().call_later(_SETTLING_SECONDS, late.release.set)
+                    held = time.monotonic() + 2 * _SETTLING_SECONDS
                 fault = self._proxy.fault_for(request)
                 # A Produce request with acks 0 would have no answer; no worker sends one.
                 self._asked.append((request, fault))
@@ -247,9 +250,6 @@ class _Connection:
                     if fault.harm is Harm.ANSWER_LATE:
                         held = time.monotonic() + fault.seconds
                     self._harm_answer(fault)
-                if late := self._proxy.released_by(request):
-                    late.release.set()
-                    held = time.monotonic() + _HELD_FOR_ANOTHER_SECONDS
                 self._asked.popleft()
                 if not self._silent:
                     due = max(held, time.monotonic() + self._proxy.latency_seconds)

@@ -81,7 +81,7 @@ def late_end(act: Act, proxy: Proxy) -> Fault:
     Its connection is cut, so that the worker knows nothing; it is delivered when that producer's next
     transaction has its records and is about to have its offsets.
     """
-    fault = Fault(Api.END_TXN, Harm.REQUEST_LATE_AND_CUT, 30.0, until=Api.ADD_OFFSETS_TO_TXN)
+    fault = Fault(Api.END_TXN, Harm.REQUEST_LATE_AND_CUT, 30.0, until=Api.TXN_OFFSET_COMMIT)
     proxy.inflict(fault)
     act.fleet.wait(fault.over.is_set, "the late EndTxn to be answered")
     return fault

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from processor.localkafka import LocalKafka
@@ -10,6 +12,7 @@ from tests.faults.rows import NotRun, Row
 from tests.faults.stage import Stage, under_load
 from tests.support.processes import ROOT
 
+_SHARED = Path("/dev/shm")  # noqa: S108 - where libfaketime makes what it shares
 _YEAR_MS = 365 * 86_400_000
 _WHERE = ("/usr/lib", str(ROOT / ".debian/usr/lib"))
 
@@ -20,6 +23,17 @@ def _library() -> Path:
         for found in Path(root).glob("*/faketime/libfaketimeMT.so.1"):
             return found
     raise NotRun("there is no libfaketime: `.ci/debian-unpack .debian libfaketime`")
+
+
+@contextmanager
+def _tidied_up() -> Iterator[None]:
+    """Remove the shared memory that libfaketime leaves behind."""
+    before = set(_SHARED.glob("*faketime_*"))
+    try:
+        yield
+    finally:
+        for left in set(_SHARED.glob("*faketime_*")) - before:
+            left.unlink(missing_ok=True)
 
 
 def _clock_off(stage: Stage) -> None:
@@ -36,19 +50,19 @@ def _clock_off(stage: Stage) -> None:
 
     items = stage.items(stage.times(4_000, 1_000))
     with (
+        _tidied_up(),
         LocalKafka() as kafka,
         under_load(
             stage, kafka.bootstrap_servers, items=items, per_second=200, prepare=prepare
         ) as act,
     ):
         act.fleet.wait(lambda: act.load.sent == len(items), "all to be sent")
-        act.fleet.kill("w0")
         act.catch_up()
         stage.did("one worker's clock a day ahead, the other's a day behind")
 
 
 def _future(stage: Stage) -> None:
-    """Every tenth record says that it is from next year; the topics stamp them by the broker's clock."""
+    """Every tenth record says that it is from decades ahead; the topics stamp them by the broker's clock."""
     items = [
         item._replace(timestamp=item.timestamp + 30 * _YEAR_MS) if number % 10 == 0 else item
         for number, item in enumerate(stage.items(stage.times(4_000, 1_000)))
