@@ -68,6 +68,8 @@ class View:
         self._group = Consumer(
             {"bootstrap.servers": servers, "group.id": group, "enable.auto.commit": False}
             | {"isolation.level": "read_uncommitted"}
+            # Otherwise it asks a leader that is dead for five minutes.
+            | {"topic.metadata.refresh.interval.ms": 2_000}
         )
 
     def close(self) -> None:

@@ -157,6 +157,14 @@ class Fleet:
         said = _READY.findall(self._workers[name].log())
         return frozenset(int(p) for p in said[-1].split(",") if p.strip()) if said else None
 
+    def pids(self) -> list[int]:
+        """Give the process ids of the running workers."""
+        return [worker.process.pid for worker in self._workers.values() if worker.running]
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a worker a signal; one that has ended meanwhile gets none."""
+        self._workers[name].send(number)
+
     def running(self, name: str) -> bool:
         """Tell whether a worker's process is alive."""
         return self._workers[name].running

@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults.rows import Row, answers
+from tests.faults.rows import (
+    Row,
+    answers,
+    brokers,
+    clocks,
+    network,
+    recovery,
+    remedies,
+    soak,
+    storage,
+    workers,
+)
 
-ROWS: Final[list[Row]] = [*answers.ROWS]
+ROWS: Final[list[Row]] = [
+    *answers.ROWS,
+    *network.ROWS,
+    *brokers.ROWS,
+    *workers.ROWS,
+    *recovery.ROWS,
+    *remedies.ROWS,
+    *storage.ROWS,
+    *clocks.ROWS,
+    *soak.ROWS,
+]

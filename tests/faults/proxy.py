@@ -24,19 +24,24 @@ _HOST: Final = "127.0.0.1"
 #: How long an answer is waited for whose asker is gone.
 _LINGER_SECONDS: Final = 10.0
 
-#: While the broker deals with a late request.
-_HELD_FOR_ANOTHER_SECONDS: Final = 0.3
+#: So long what else the producer has sent has time to arrive, and then the late request.
+_SETTLING_SECONDS: Final = 0.3
 
 
 class Api(Enum):
-    """The requests that a transaction consists of, with their numbers in Kafka's protocol."""
+    """Requests, with their numbers in Kafka's protocol."""
 
     PRODUCE = 0
+    FETCH = 1
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24
     ADD_OFFSETS_TO_TXN = 25
     END_TXN = 26
     TXN_OFFSET_COMMIT = 28
+
+
+#: What a transaction consists of.
+TRANSACTION: Final = tuple(api for api in Api if api is not Api.FETCH)
 
 
 class Harm(Enum):
@@ -56,9 +61,11 @@ class Fault:
     api: Api
     harm: Harm
     seconds: float = 0.0
+    only: str = ""
+    """Only requests of clients whose id ends so."""
     until: Api | None = None
-    """A late request goes on when the same producer has the answer to its next request of this API, or
-    after `seconds`. That answer is held back until the broker has dealt with the late request."""
+    """A late request goes on just before the same producer's next request of this API, or after
+    `seconds`."""
     happened: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     """Nothing of it is on its way any more."""
@@ -144,7 +151,7 @@ class Proxy:
         """Take the fault that this request is to suffer."""
         self.seen[request.api] = self.seen.get(request.api, 0) + 1
         for fault in self._faults:
-            if fault.api.value == request.api:
+            if fault.api.value == request.api and request.client.endswith(fault.only):
                 self._faults.remove(fault)
                 fault.client = request.client
                 return fault
@@ -214,6 +221,9 @@ class _Connection:
             while True:
                 frame = await _read_frame(self._reader)
                 request = _request_of(frame)
+                if late := self._proxy.released_by(request):
+                    asyncio.get_running_loop().call_later(_SETTLING_SECONDS, late.release.set)
+                    held = time.monotonic() + 2 * _SETTLING_SECONDS
                 fault = self._proxy.fault_for(request)
                 # A Produce request with acks 0 would have no answer; no worker sends one.
                 self._asked.append((request, fault))
@@ -240,9 +250,6 @@ class _Connection:
                     if fault.harm is Harm.ANSWER_LATE:
                         held = time.monotonic() + fault.seconds
                     self._harm_answer(fault)
-                if late := self._proxy.released_by(request):
-                    late.release.set()
-                    held = time.monotonic() + _HELD_FOR_ANOTHER_SECONDS
                 self._asked.popleft()
                 if not self._silent:
                     due = max(held, time.monotonic() + self._proxy.latency_seconds)

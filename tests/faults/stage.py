@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,9 +19,11 @@ from tests.broker.fleet import Fleet, Item, Load
 from tests.broker.verifier import verify
 from tests.crash.campaign import Plan, items_of
 from tests.faults.stall import StallWatch
+from tests.support.processes import ROOT
 
 #: More than any row sends.
 _EVENTS = 30_000
+PARTITIONS = 6
 
 
 @dataclass
@@ -70,7 +74,7 @@ class Stage:
         self.result.notes.append(what)
         self.say(what)
 
-    def items(self, events: int = _EVENTS, partitions: int = 6) -> list[Item]:
+    def items(self, events: int = _EVENTS, partitions: int = PARTITIONS) -> list[Item]:
         """Simulate records, one in a hundred malformed."""
         plan = Plan(
             seed=self.result.seed,
@@ -106,7 +110,7 @@ def under_load(
     servers: str,
     *,
     workers: tuple[str, ...] = ("w0", "w1"),
-    partitions: int = 6,
+    partitions: int = PARTITIONS,
     per_second: float = 60,
     items: list[Item] | None = None,
     prepare: Callable[[Fleet], None] = lambda _: None,
@@ -141,7 +145,7 @@ def _is_at_work(fleet: Fleet, name: str) -> bool:
 
 
 def judge(stage: Stage, fleet: Fleet, sent: int) -> None:
-    """Ask everybody who can say whether all is well. This is where further judges are added."""
+    """Ask both who can say whether all is well: the independent verifier, and `orderhalt verify`."""
     started = time.monotonic()
     verdict = verify(fleet.view.gather())
     result = stage.result
@@ -152,6 +156,19 @@ def judge(stage: Stage, fleet: Fleet, sent: int) -> None:
     result.transactions += verdict.transactions
     result.halts += verdict.halts.total()
     result.rejected += verdict.rejected.total()
+    ask_the_product(stage, fleet.view.servers, fleet.view.prefix)
     stage.say(f"judged {verdict.inputs} records in {time.monotonic() - started:.0f} s")
     if result.problems:
         stage.say(fleet.log_tails())
+
+
+def ask_the_product(stage: Stage, servers: str, prefix: str) -> None:
+    """Run `orderhalt verify`; what it finds is a problem."""
+    arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix]
+    verified = subprocess.run(
+        [sys.executable, "-m", "processor.cli", "verify", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    if verified.returncode:
+        said = (verified.stdout + verified.stderr)[-1500:]
+        stage.result.problems.append(f"orderhalt verify ended with {verified.returncode}: {said}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from processor.runtime.failstop import EXIT_REFUSED
+from tests.broker.fleet import Different, Fleet
 from tests.faults.brokers import proxied_kafka
-from tests.faults.proxy import Api, Fault, Harm, Proxy
+from tests.faults.proxy import TRANSACTION, Api, Fault, Harm, Proxy
 from tests.faults.rows import Row
 from tests.faults.stage import Act, Stage, under_load
 
@@ -13,6 +15,7 @@ from tests.faults.stage import Act, Stage, under_load
 _FENCED = {47: "INVALID_PRODUCER_EPOCH", 90: "PRODUCER_FENCED"}
 #: Shorter than by default, so that a transaction is given up after 3.2 s and not after 8.
 _ENVIRONMENT = {"ORDERHALT_TRANSACTION_TIMEOUT_MS": "4000"}
+_TORN = "the offsets of the consumer group and of the state differ"
 #: Beyond the time a transaction may take.
 _LATE_SECONDS = 6.0
 
@@ -36,10 +39,11 @@ def _play(stage: Stage, harms: list[tuple[Harm, float]]) -> None:
         options: dict[str, Any] = {"worker_servers": proxy.address, "environment": _ENVIRONMENT}
         with under_load(stage, servers, per_second=40, **options) as act:
             for harm, seconds in harms * rounds:
-                for api in Api:
-                    fault = Fault(api, harm, seconds)
-                    suffer(act, proxy, fault)
-                    stage.did(f"{api.name}: {harm.value}")
+                for api in TRANSACTION:
+                    suffer(act, proxy, Fault(api, harm, seconds))
+                    stage.say(f"{api.name}: {harm.value}")
+                by = f" by {seconds:g} s" if seconds else ""
+                stage.did(f"{harm.value}{by}; each of the six requests")
 
 
 def _dropped(stage: Stage) -> None:
@@ -77,7 +81,7 @@ def late_end(act: Act, proxy: Proxy) -> Fault:
     Its connection is cut, so that the worker knows nothing; it is delivered when that producer's next
     transaction has its records and is about to have its offsets.
     """
-    fault = Fault(Api.END_TXN, Harm.REQUEST_LATE_AND_CUT, 30.0, until=Api.ADD_OFFSETS_TO_TXN)
+    fault = Fault(Api.END_TXN, Harm.REQUEST_LATE_AND_CUT, 30.0, until=Api.TXN_OFFSET_COMMIT)
     proxy.inflict(fault)
     act.fleet.wait(fault.over.is_set, "the late EndTxn to be answered")
     return fault
@@ -96,6 +100,33 @@ def _late_end(stage: Stage) -> None:
                 act.catch_up()
 
 
+def _unguarded(stage: Stage) -> None:
+    """Show what the guard is for: without it the late EndTxn commits a half transaction."""
+
+    def prepare(fleet: Fleet) -> None:
+        for name in ("w0", "w1"):
+            fleet.differently[name] = Different(module="tests.faults.unguarded")
+
+    with proxied_kafka() as (kafka, proxy):
+        options: dict[str, Any] = {"worker_servers": proxy.address, "prepare": prepare}
+        try:
+            with under_load(stage, kafka.bootstrap_servers, **options) as act:
+                code = late_end(act, proxy).error_code
+                stage.note(f"Without the guard the late EndTxn was answered with code {code}.")
+        except AssertionError as error:
+            if _TORN not in str(error) or "ended with 78" not in str(error):
+                raise
+            stage.did("late EndTxn to a worker without the guard: a torn transaction, refused")
+            stage.note(
+                "Rows and records were committed, the offsets were not; the next start said so and "
+                f"refused (exit code {EXIT_REFUSED}): *{_TORN}*."
+            )
+        else:
+            stage.result.problems.append(
+                "the late EndTxn did no harm to a worker without the guard"
+            )
+
+
 ROWS = [
     Row("answer-dropped", "The answer of every request of a transaction is dropped", _dropped),
     Row("answer-late", "The same answers are late: by 1 s, and beyond every time-out", _late),
@@ -109,6 +140,11 @@ ROWS = [
         "late-end",
         "EndTxn reaches the broker in the midst of the producer's next transaction",
         _late_end,
+    ),
+    Row(
+        "late-end-unguarded",
+        "The same to workers that ask again when an answer is lost, as the client library does: must be noticed",
+        _unguarded,
     ),
     Row("latency", "100 ms latency on every answer", _latency),
 ]
