@@ -70,6 +70,8 @@ class Different(NamedTuple):
 
     servers: str = ""
     module: str = "processor.cli"
+    options: tuple[str, ...] = ()
+    """Of the module, before the command."""
     environment: Mapping[str, str] = MappingProxyType({})
     under: tuple[str, ...] = ()
     """The command that runs it, such as `ip netns exec NAME`."""
@@ -133,7 +135,7 @@ class Fleet:
         assert name not in self._workers or not self._workers[name].running
         self._lives[name] += 1
         servers = worker_of.servers or self._worker_servers
-        arguments = ["-m", worker_of.module, "worker"]
+        arguments = ["-m", worker_of.module, *worker_of.options, "worker"]
         arguments += ["--bootstrap-servers", servers, "--topic-prefix", self._prefix]
         if static:
             arguments += ["--instance-id", name]

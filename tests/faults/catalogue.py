@@ -14,6 +14,7 @@ from tests.faults.rows import (
     remedies,
     soak,
     storage,
+    upgrade,
     workers,
 )
 
@@ -24,6 +25,7 @@ ROWS: Final[list[Row]] = [
     *workers.ROWS,
     *recovery.ROWS,
     *remedies.ROWS,
+    *upgrade.ROWS,
     *storage.ROWS,
     *clocks.ROWS,
     *soak.ROWS,

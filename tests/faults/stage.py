@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.broker.fleet import Fleet, Item, Load
@@ -24,6 +25,7 @@ from tests.support.processes import ROOT
 #: More than any row sends.
 _EVENTS = 30_000
 PARTITIONS = 6
+_NOTHING: Mapping[int, frozenset[str]] = MappingProxyType({})
 
 
 @dataclass
@@ -114,9 +116,13 @@ def under_load(
     per_second: float = 60,
     items: list[Item] | None = None,
     prepare: Callable[[Fleet], None] = lambda _: None,
+    judged: Callable[[Stage, Fleet, int], None] | None = None,
     **options: Any,
 ) -> Iterator[Act]:
-    """Start workers, send records while the block runs, let all be applied, and judge."""
+    """Start workers, send records while the block runs, let all be applied, and judge.
+
+    `judged`: instead of `judge`.
+    """
     fleet = Fleet(servers, stage.prefix, stage.directory, partitions=partitions, **options)
     try:
         prepare(fleet)
@@ -134,7 +140,7 @@ def under_load(
         fleet.wait_until_applied()
         stage.result.longest_stall_seconds = watch.finish()
         fleet.stop()
-        judge(stage, fleet, load.sent)
+        (judged or judge)(stage, fleet, load.sent)
     finally:
         fleet.end()
         stage.result.deaths = dict(fleet.deaths)
@@ -147,7 +153,18 @@ def _is_at_work(fleet: Fleet, name: str) -> bool:
 def judge(stage: Stage, fleet: Fleet, sent: int) -> None:
     """Ask both who can say whether all is well: the independent verifier, and `orderhalt verify`."""
     started = time.monotonic()
-    verdict = verify(fleet.view.gather())
+    ask_the_model(stage, fleet, sent)
+    ask_the_product(stage, fleet.view.servers, fleet.view.prefix)
+    stage.say(f"judged {sent} records in {time.monotonic() - started:.0f} s")
+    if stage.result.problems:
+        stage.say(fleet.log_tails())
+
+
+def ask_the_model(
+    stage: Stage, fleet: Fleet, sent: int, without: Mapping[int, frozenset[str]] = _NOTHING
+) -> None:
+    """Compare with what the brute-force model makes of the inputs; `without`: see `verify`."""
+    verdict = verify(fleet.view.gather(), without=without)
     result = stage.result
     result.problems += verdict.problems
     if verdict.inputs != sent:
@@ -156,10 +173,6 @@ def judge(stage: Stage, fleet: Fleet, sent: int) -> None:
     result.transactions += verdict.transactions
     result.halts += verdict.halts.total()
     result.rejected += verdict.rejected.total()
-    ask_the_product(stage, fleet.view.servers, fleet.view.prefix)
-    stage.say(f"judged {verdict.inputs} records in {time.monotonic() - started:.0f} s")
-    if result.problems:
-        stage.say(fleet.log_tails())
 
 
 def ask_the_product(stage: Stage, servers: str, prefix: str) -> None:

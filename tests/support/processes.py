@@ -17,7 +17,14 @@ from processor.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[2]
 Result = TypeVar("Result")
-_NOT_READY = ("COORDINATOR", "LEADER", "UNKNOWN_TOPIC", "TIMED_OUT", "_TRANSPORT", "_DESTROY_BROKER")
+_NOT_READY = (
+    "COORDINATOR",
+    "LEADER",
+    "UNKNOWN_TOPIC",
+    "TIMED_OUT",
+    "_TRANSPORT",
+    "_DESTROY_BROKER",
+)
 
 
 class Worker:
