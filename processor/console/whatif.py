@@ -17,7 +17,7 @@ from processor.console.funding import copy_queue
 from processor.rules.inquiry import funded_account
 from processor.rules.judge import CREDIT, Finding, find_reasons, standing_of
 from processor.rules.machine import Machine
-from processor.rules.rows import FORMAT, Line, Mark, Order, Placed
+from processor.rules.rows import FORMAT, Line, Mark, Marks, Order, Placed
 from processor.rules.studio import Studio
 from schemas.partitioning import join_key
 from schemas.reasons import PRECEDENCE, AssetType, ReasonCode
@@ -192,7 +192,7 @@ _GONE: Final = Mark(FORMAT, 0, 0, True, "", None, None)
 
 def _breaks(lines: tuple[Line, ...], table: int, ids: Set[str]) -> tuple[Finding, ...]:
     """Judge lines as if these assets, and no others, were gone."""
-    marks: tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]] = ({}, {}, {})
+    marks: Marks = ({}, {}, {})
     for line in lines:
         named = ((line.product_id,), line.photo_ids, (line.package_id,))[table]
         marks[table].update((x, _GONE) for x in named if x is not None and x in ids)

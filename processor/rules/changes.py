@@ -15,8 +15,8 @@ from processor.rules.rows import (
     ASSET_TABLES,
     FORMAT,
     INLINE_TRANSFERS,
-    Mark,
     OwnTransfer,
+    PackedMark,
     encode,
 )
 from processor.rules.studio import Studio
@@ -169,10 +169,15 @@ def _encode_transfer(studio: Studio, order_id: str, scope: str | None) -> bytes 
 def _drain_marks(studio: Studio, table: int, assets: Iterable[str], rows: list[ChangedRow]) -> None:
     name, marks = ASSET_TABLES[table], studio.marks[table]
     # The assets of one event share their mark, which is then encoded once.
-    last: Mark | None = None
+    last: PackedMark | None = None
     encoded: bytes | None = None
     for asset in assets:
         mark = marks.get(asset)
-        if mark is None or mark is not last:
-            last, encoded = mark, None if mark is None else encode(mark)
+        if mark is None:
+            encoded = None
+        elif mark is not last:
+            encoded = mark if isinstance(mark, bytes) else encode(mark)
+        last = mark
+        if encoded is not None:
+            marks[asset] = encoded
         rows.append((name, _key(studio, asset), encoded))

@@ -9,21 +9,21 @@ order by the balance that contains its cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from typing import Final, TypeVar
+from typing import Final
 
 from processor.rules.changes import Changes
 from processor.rules.credit import Account
 from processor.rules.judge import IN_FLIGHT, SECURED, closing
 from processor.rules.order import OrderState
 from processor.rules.records import order_key
+from processor.rules.rows import unpacked
 from processor.rules.studio import Studio
+from processor.rules.timers import NEVER, Timers
 from schemas.halted import Emission, tombstone
 
 DAY_MS: Final = 86_400_000
-_NEVER: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,8 @@ class Retention:
     forgotten_ms: int = 400 * DAY_MS
 
 
-OrderTimer = tuple[int, str, str]
-"""(since, studio_id, order_id)."""
-MarkTimer = tuple[int, int, str, tuple[str, ...]]
-"""(since, table, studio_id, asset ids): one timer for all assets of an event."""
+OldOrder = tuple[int, str, str]
+"""(touched_ms, studio_id, order_id)."""
 
 
 class Forgetting:
@@ -58,29 +56,30 @@ class Forgetting:
         self._studios = studios
         self._changes = changes
         self._retention = retention
-        self._orders: list[OrderTimer] = []
-        self._marks: list[MarkTimer] = []
-        self._forgotten: list[OrderTimer] = []
-        self.due_ms = _NEVER
+        self._orders = Timers()
+        self._marks = (Timers(), Timers(), Timers())
+        self._forgotten = Timers()
+        self.due_ms = NEVER
         """Before this partition time no timer runs out."""
 
     # ---- setting timers
 
     def watch_order(self, since_ms: int, studio_id: str, order_id: str) -> None:
         """Look at an order that is not in flight when it has reached its age."""
-        heappush(self._orders, (since_ms, studio_id, order_id))
+        self._orders.set(since_ms, studio_id, order_id)
         self._expect(since_ms + self._retention.closed_ms)
 
     def watch_marks(
         self, since_ms: int, table: int, studio_id: str, assets: tuple[str, ...]
     ) -> None:
         """Look at marks when they have reached their age."""
-        heappush(self._marks, (since_ms, table, studio_id, assets))
+        item = assets[0] if len(assets) == 1 else assets
+        self._marks[table].set(since_ms, studio_id, item)
         self._expect(since_ms + self._retention.asset_ms)
 
     def watch_forgotten(self, since_ms: int, studio_id: str, order_id: str) -> None:
         """Look at an id that stayed behind when it has reached its age."""
-        heappush(self._forgotten, (since_ms, studio_id, order_id))
+        self._forgotten.set(since_ms, studio_id, order_id)
         self._expect(since_ms + self._retention.forgotten_ms)
 
     def _expect(self, due_ms: int) -> None:
@@ -89,15 +88,16 @@ class Forgetting:
 
     def drop_timers(self) -> None:
         """Forget nothing by itself: a replica is told by the changelogs what has gone."""
-        self._orders.clear()
-        self._marks.clear()
-        self._forgotten.clear()
-        self.due_ms = _NEVER
+        for timers in (self._orders, *self._marks, self._forgotten):
+            timers.clear()
+        self.due_ms = NEVER
 
     def watch_released(self, studio: Studio) -> None:
         """Look at once at held marks that no order in flight refers to any more."""
         for table, asset in studio.released_marks:
-            self.watch_marks(studio.marks[table][asset].touched_ms, table, studio.id, (asset,))
+            self.watch_marks(
+                unpacked(studio.marks[table][asset]).touched_ms, table, studio.id, (asset,)
+            )
         studio.released_marks.clear()
 
     def watch_held(self, studio: Studio, account: Account) -> None:
@@ -126,31 +126,29 @@ class Forgetting:
         after recovery has other timers and must emit the same tombstones.
         """
         retention = self._retention
-        if self._orders and self._orders[0][0] <= now - retention.closed_ms:
-            due = list(_take(self._orders, now - retention.closed_ms))
-            for _, studio_id, order_id in sorted(set(self._old_orders(due, now))):
-                self._forget_order(studio_id, order_id, now, emitted)
-        if self._marks and self._marks[0][0] <= now - retention.asset_ms:
-            self._forget_marks(now - retention.asset_ms)
-        if self._forgotten and self._forgotten[0][0] <= now - retention.forgotten_ms:
-            self._drop_forgotten(now - retention.forgotten_ms)
+        for _, studio_id, order_id in sorted(set(self._old_orders(now - retention.closed_ms))):
+            self._forget_order(studio_id, order_id, now, emitted)
+        for table in range(len(self._marks)):
+            self._forget_marks(table, now - retention.asset_ms)
+        self._drop_forgotten(now - retention.forgotten_ms)
         self.due_ms = min(
-            self._orders[0][0] + retention.closed_ms if self._orders else _NEVER,
-            self._marks[0][0] + retention.asset_ms if self._marks else _NEVER,
-            self._forgotten[0][0] + retention.forgotten_ms if self._forgotten else _NEVER,
+            self._orders.first_ms + retention.closed_ms,
+            min([timers.first_ms for timers in self._marks]) + retention.asset_ms,
+            self._forgotten.first_ms + retention.forgotten_ms,
         )
 
-    def _old_orders(self, due: Iterable[OrderTimer], now: int) -> Iterator[OrderTimer]:
+    def _old_orders(self, until: int) -> Iterator[OldOrder]:
         """Give those that are to be forgotten; set the timers of the others again."""
-        for _, studio_id, order_id in due:
+        for studio_id, order_id in list(self._orders.take(until)):
+            assert isinstance(order_id, str), "each order has its timer"
             studio = self._studios.get(studio_id)
             order = None if studio is None else studio.order(order_id)
             if studio is None or order is None or order.forgotten_ms is not None:
                 continue
             if order.phase is IN_FLIGHT:
                 continue
-            if order.touched_ms > now - self._retention.closed_ms:
-                self.watch_order(order.touched_ms, studio_id, order_id)
+            if order.touched_ms > until:
+                self._orders.again(order.touched_ms, studio_id, order_id, until)
             elif order.phase is not SECURED or not _hold(studio, order):
                 yield order.touched_ms, studio_id, order_id
 
@@ -179,24 +177,31 @@ class Forgetting:
         self._drop_if_empty(studio)
 
     def _drop_forgotten(self, until: int) -> None:
-        for _, studio_id, order_id in _take(self._forgotten, until):
+        for studio_id, order_id in list(self._forgotten.take(until)):
+            assert isinstance(order_id, str), "each order has its timer"
             studio = self._studios.get(studio_id)
             order = None if studio is None else studio.order(order_id)
-            if studio is not None and order is not None and order.forgotten_ms is not None:
+            if studio is None or order is None or order.forgotten_ms is None:
+                continue
+            if order.forgotten_ms > until:
+                self._forgotten.again(order.forgotten_ms, studio_id, order_id, until)
+            else:
                 self._drop_order(studio, order)
 
-    def _forget_marks(self, until: int) -> None:
-        for _, table, studio_id, assets in list(_take(self._marks, until)):
+    def _forget_marks(self, table: int, until: int) -> None:
+        timers = self._marks[table]
+        for studio_id, item in list(timers.take(until)):
             studio = self._studios.get(studio_id)
             if studio is None:
                 continue
             later: dict[int, list[str]] = {}
             dropped: list[str] = []
             marks = studio.marks[table]
-            for asset in assets:
-                mark = marks.get(asset)
-                if mark is None:
+            for asset in (item,) if isinstance(item, str) else item:
+                packed = marks.get(asset)
+                if packed is None:
                     continue
+                mark = unpacked(packed)
                 if mark.touched_ms > until:
                     later.setdefault(mark.touched_ms, []).append(asset)
                 elif asset in studio.users[table]:
@@ -208,7 +213,7 @@ class Forgetting:
                 self._changes.marks(studio, table, dropped)
                 self._changes.count_marks(table, -len(dropped))
             for touched, ids in later.items():
-                self.watch_marks(touched, table, studio_id, tuple(ids))
+                timers.again(touched, studio_id, ids[0] if len(ids) == 1 else tuple(ids), until)
             self._drop_if_empty(studio)
 
     def _drop_if_empty(self, studio: Studio) -> None:
@@ -225,12 +230,3 @@ def _hold(studio: Studio, order: OrderState) -> bool:
         return False
     account.held.add(order.id)
     return True
-
-
-_Timer = TypeVar("_Timer", OrderTimer, MarkTimer)
-
-
-def _take(heap: list[_Timer], until_ms: int) -> Iterator[_Timer]:
-    """Take the timers set at or before `until_ms`."""
-    while heap and heap[0][0] <= until_ms:
-        yield heappop(heap)

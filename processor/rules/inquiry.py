@@ -25,7 +25,6 @@ from processor.rules.judge import (
     CREDIT,
     IN_FLIGHT,
     Finding,
-    Marks,
     closing,
     find_reasons,
     standing_of,
@@ -33,7 +32,7 @@ from processor.rules.judge import (
 )
 from processor.rules.machine import Machine
 from processor.rules.records import asset_subject, order_key, reason
-from processor.rules.rows import FAILED, STARTED, SUCCEEDED, Line, Order, Placed, Transfer
+from processor.rules.rows import FAILED, STARTED, SUCCEEDED, Line, Marks, Order, Placed, Transfer
 from processor.rules.studio import Studio
 from schemas.events import Money
 from schemas.halted import Credit, Reason, Subject, TransferError

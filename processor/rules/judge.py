@@ -15,7 +15,18 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
-from processor.rules.rows import FAILED, SUCCEEDED, Line, Mark, Placed, Standing, Transfer
+from processor.rules.rows import (
+    FAILED,
+    SUCCEEDED,
+    Line,
+    Mark,
+    Marks,
+    PackedMark,
+    Placed,
+    Standing,
+    Transfer,
+    unpacked,
+)
 from schemas.reasons import PRECEDENCE, ReasonCode
 
 PRODUCT, PHOTO, PACKAGE = 0, 1, 2
@@ -38,9 +49,6 @@ UNPLACED: Final = Phase.UNPLACED
 IN_FLIGHT: Final = Phase.IN_FLIGHT
 CANCELLED: Final = Phase.CANCELLED
 SECURED: Final = Phase.SECURED
-
-Marks = tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]]
-"""Of products, photos and packages, by id."""
 
 
 class Facts(Protocol):
@@ -157,7 +165,7 @@ def _find_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
     return _list_missing(lines, marks)
 
 
-def _any_marked(assets: tuple[str, ...], marks: dict[str, Mark]) -> bool:
+def _any_marked(assets: tuple[str, ...], marks: dict[str, PackedMark]) -> bool:
     """Tell whether one of the assets has a mark."""
     for asset in assets:  # noqa: SIM110 - a generator costs more than it looks at
         if asset in marks:
@@ -173,11 +181,9 @@ def _list_missing(lines: tuple[Line, ...], marks: Marks) -> tuple[Finding, ...]:
         named += [(PHOTO, photo, photos.get(photo)) for photo in line.photo_ids]
         if line.package_id is not None:
             named.append((PACKAGE, line.package_id, packages.get(line.package_id)))
-        gone += [
-            (kind, asset, line.line_id, mark)
-            for kind, asset, mark in named
-            if mark is not None and mark.gone
-        ]
+        for kind, asset, packed in named:
+            if packed is not None and (mark := unpacked(packed)).gone:
+                gone.append((kind, asset, line.line_id, mark))
     if not gone:
         return ()
     findings = []

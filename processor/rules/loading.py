@@ -54,15 +54,18 @@ def replace_transfer(
     _drop_if_empty(shard, studio)
 
 
-def replace_mark(shard: Shard, table: int, studio_id: str, asset: str, row: Mark | None) -> None:
-    """Take the mark of an asset."""
+def replace_mark(
+    shard: Shard, table: int, studio_id: str, asset: str, row: Mark | None, value: bytes | None
+) -> None:
+    """Take the mark of an asset, and the bytes of its row, which are kept."""
     studio = _studio(shard, studio_id)
     shard.changes.count_marks(table, (row is not None) - (asset in studio.marks[table]))
     if row is None:
         studio.marks[table].pop(asset, None)
         _drop_if_empty(shard, studio)
     else:
-        studio.marks[table][asset] = row
+        assert value is not None, "a row has bytes"
+        studio.marks[table][asset] = value
         shard.forgetting.watch_marks(row.touched_ms, table, studio_id, (asset,))
 
 

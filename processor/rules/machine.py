@@ -27,6 +27,7 @@ from processor.rules.rows import (
     Order,
     OwnTransfer,
     decode,
+    unpacked,
 )
 from processor.rules.shard import RULES_VERSION, Shard
 from processor.rules.studio import Studio
@@ -81,6 +82,9 @@ class Machine:
         )
         if reports:
             self.shard.changes.report = Report()
+        self._last_mark: Mark | None = None
+        self._last_value: bytes | None = None
+        """Of the last mark that was loaded, as the one above."""
         self._decode: dict[str, Decode] = {
             topics.prefixed(topic, topic_prefix): DOORS[topic.value]
             for topic in topics.INPUTS
@@ -138,8 +142,18 @@ class Machine:
             balance = None if value is None else decode(Balance, table, value)
             loading.replace_balance(shard, studio_id, ids[0], balance)
         else:
-            mark = None if value is None else decode(Mark, table, value)
-            loading.replace_mark(shard, ASSET_TABLES.index(table), studio_id, ids[0], mark)
+            if value is None:
+                loading.replace_mark(
+                    shard, ASSET_TABLES.index(table), studio_id, ids[0], None, None
+                )
+                return
+            if value == self._last_value:
+                # The assets of one event have the same row, which then is there once.
+                mark, value = self._last_mark, self._last_value
+            else:
+                mark = decode(Mark, table, value)
+                self._last_mark, self._last_value = mark, value
+            loading.replace_mark(shard, ASSET_TABLES.index(table), studio_id, ids[0], mark, value)
 
     def checkpoint(self) -> bytes:
         """Give what `resume` needs besides the rows."""
@@ -200,7 +214,8 @@ class Machine:
         if table == "balances":
             account = studio.accounts.get(item)
             return None if account is None else account.balance
-        return studio.marks[ASSET_TABLES.index(table)].get(item)
+        mark = studio.marks[ASSET_TABLES.index(table)].get(item)
+        return None if mark is None else unpacked(mark)
 
     def keys(self, table: str) -> Iterator[bytes]:
         """Give the keys of a table, in no order that means anything."""

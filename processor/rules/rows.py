@@ -114,6 +114,12 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
     restorable_until: int | None
 
 
+PackedMark = Mark | bytes
+"""A mark, or the bytes of its row: most are never looked at, and so they take a third of the room."""
+Marks = tuple[dict[str, PackedMark], dict[str, PackedMark], dict[str, PackedMark]]
+"""Of products, photos and packages, by id."""
+
+
 class Balance(Struct, frozen=True, gc=False, array_like=True):
     """The balance as kept of a studio and currency."""
 
@@ -158,9 +164,15 @@ ASSET_TABLES: Final = ("products", "photos", "packages")
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_order: Final = msgspec.msgpack.Decoder(Order).decode
+_decode_mark: Final = msgspec.msgpack.Decoder(Mark).decode
 _decoders: Final[dict[Any, msgspec.msgpack.Decoder[Any]]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in {*ROW_TYPES.values(), OwnTransfer}
 }
+
+
+def unpacked(mark: PackedMark) -> Mark:
+    """Give a mark to look at."""
+    return _decode_mark(mark) if isinstance(mark, bytes) else mark
 
 
 def decode(kind: type, table: str, value: bytes) -> Any:

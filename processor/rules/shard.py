@@ -20,7 +20,7 @@ from processor.rules.forgetting import Forgetting, Retention
 from processor.rules.judge import IN_FLIGHT, SECURED, unsecured_lines
 from processor.rules.order import OrderState
 from processor.rules.report import Effectless
-from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer
+from processor.rules.rows import FAILED, INLINE_TRANSFERS, SUCCEEDED, Mark, Transfer, unpacked
 from processor.rules.studio import Studio
 from schemas import events
 from schemas.errors import Rejection, RejectionCode
@@ -256,7 +256,8 @@ class Shard:
         unwatched, changed = [], []
         is_news = False
         for asset in assets:
-            old = marks.get(asset)
+            packed = marks.get(asset)
+            old = None if packed is None else unpacked(packed)
             if old is None:
                 unwatched.append(asset)
                 kept = mark

@@ -10,7 +10,7 @@ from processor.rules.credit import Account
 from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing_by
 from processor.rules.order import OrderState
 from processor.rules.queue import Turn
-from processor.rules.rows import INLINE_TRANSFERS, Line, Mark, Placed, Transfer
+from processor.rules.rows import INLINE_TRANSFERS, Line, Marks, Placed, Transfer
 from schemas.partitioning import join_key
 
 Users = dict[str, str | set[str]]
@@ -41,7 +41,8 @@ class Studio:
         """By order id; closed orders stay packed as the bytes of their row."""
         self.loose_transfers: dict[str, dict[str | None, Transfer]] = {}
         """Rows of single transfers whose order's row has not been read yet (recovery only)."""
-        self.marks: tuple[dict[str, Mark], dict[str, Mark], dict[str, Mark]] = ({}, {}, {})
+        self.marks: Marks = ({}, {}, {})
+        """Packed once they have been written."""
         self.users: tuple[Users, Users, Users] = ({}, {}, {})
         self.accounts: dict[str, Account] = {}
         self.held_marks: tuple[set[str], set[str], set[str]] = (set(), set(), set())

@@ -11,7 +11,7 @@ import pytest
 from processor.rules import judge
 from processor.rules.judge import Finding, Phase
 from processor.rules.machine import Machine
-from processor.rules.rows import READS, Checkpoint, Line, Placed, Standing, Transfer
+from processor.rules.rows import READS, Checkpoint, Line, Marks, Placed, Standing, Transfer
 from processor.rules.shard import RULES_VERSION
 from schemas.errors import Rejection, StateRefused
 from tests.contract.vocabulary import (
@@ -56,7 +56,7 @@ def resumed(rows: Rows, checkpoint: bytes) -> tuple[list[dict[str, Any]], Machin
 
 
 def without_products(
-    lines: tuple[Line, ...], transfers: tuple[Transfer, ...], marks: judge.Marks
+    lines: tuple[Line, ...], transfers: tuple[Transfer, ...], marks: Marks
 ) -> tuple[Finding, ...]:
     return tuple(x for x in ORIGINAL(lines, transfers, marks) if x.code != judge.PRODUCT)
 

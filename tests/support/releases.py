@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from processor.rules import judge, order, rows, shard
-from processor.rules.judge import Finding, Marks
+from processor.rules.judge import Finding
 from processor.rules.order import OrderState
-from processor.rules.rows import Line, Order, Transfer
+from processor.rules.rows import Line, Marks, Order, Transfer
 
 Put = Callable[[Any, str, Any], None]
 """`setattr`, or pytest's, which is taken back."""
