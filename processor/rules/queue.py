@@ -40,15 +40,24 @@ class Sums(NamedTuple):
 
 
 class Entry:
-    """One order of the queue."""
+    """One order of the queue. Its turn is kept in pieces: as a tuple it takes as much as the rest."""
 
-    __slots__ = ("cost", "reserves", "turn")
+    __slots__ = ("_order_id", "_placed_at", "_unknown", "cost", "reserves")
 
     def __init__(self, turn: Turn, cost: int, reserves: int) -> None:
-        self.turn = turn
+        self._unknown, self._placed_at, self._order_id = turn
         self.cost = cost
         self.reserves = reserves
         """Its cost; 0 where a product, photo or package is gone: then it cannot be produced."""
+
+    @property
+    def turn(self) -> Turn:
+        """Its place."""
+        return self._unknown, self._placed_at, self._order_id
+
+    @turn.setter
+    def turn(self, turn: Turn) -> None:
+        self._unknown, self._placed_at, self._order_id = turn
 
 
 class _Block:

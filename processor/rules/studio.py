@@ -6,6 +6,8 @@ change: live events, recovery, replay and read replicas keep them right in the s
 
 from __future__ import annotations
 
+from typing import Final
+
 from processor.rules.credit import Account
 from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing_by
 from processor.rules.order import OrderState
@@ -13,8 +15,9 @@ from processor.rules.queue import Turn
 from processor.rules.rows import INLINE_TRANSFERS, Line, Marks, Placed, Transfer
 from schemas.partitioning import join_key
 
-Users = dict[str, str | set[str]]
-"""Asset id → the orders in flight that refer to it: most assets have one."""
+Users = dict[str, str | tuple[str, ...] | set[str]]
+"""Asset id → the orders in flight that refer to it: most assets have one, some have a few."""
+_FEW: Final = 4
 
 
 class Studio:
@@ -203,10 +206,10 @@ class Studio:
 
     def users_of(self, table: int, asset: str) -> tuple[str, ...] | set[str]:
         """Give the orders in flight that refer to an asset."""
-        user = self.users[table].get(asset)
-        if user is None:
+        users = self.users[table].get(asset)
+        if users is None:
             return ()
-        return (user,) if isinstance(user, str) else user
+        return (users,) if isinstance(users, str) else users
 
 
 def _turn(order: OrderState, placed: Placed) -> Turn:
@@ -214,18 +217,27 @@ def _turn(order: OrderState, placed: Placed) -> Turn:
 
 
 def _add_user(users: Users, asset: str, order_id: str) -> None:
-    user = users[asset]
-    if isinstance(user, set):
-        user.add(order_id)
-    elif user != order_id:
-        users[asset] = {user, order_id}
+    known = users[asset]
+    if isinstance(known, set):
+        known.add(order_id)
+    elif isinstance(known, str):
+        if known != order_id:
+            users[asset] = (known, order_id)
+    elif order_id not in known:
+        users[asset] = (*known, order_id) if len(known) < _FEW else {*known, order_id}
 
 
 def _remove_user(users: Users, asset: str, order_id: str) -> None:
-    user = users.get(asset)
-    if isinstance(user, set):
-        user.discard(order_id)
-        if not user:
+    known = users.get(asset)
+    if known is None:
+        return
+    if isinstance(known, str):
+        if known == order_id:
             del users[asset]
-    elif user == order_id:
-        del users[asset]
+    elif isinstance(known, set):
+        known.discard(order_id)
+        if not known:
+            del users[asset]
+    elif order_id in known:
+        others = tuple([x for x in known if x != order_id])
+        users[asset] = others if len(others) > 1 else others[0]
