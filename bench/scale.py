@@ -179,10 +179,10 @@ def _deleted(studio: str, photos: list[str]) -> Event:
     return "asset-deleted", studio, fields
 
 
-def _balance(studio: str, amount: int, version: int) -> Event:
+def _balance(studio: str, amount: int, version: int, settled: list[str] | None = None) -> Event:
     balance = {"amount_minor": amount, "currency": "EUR"}
     fields = {"balance": balance, "credit_limit_minor": 0, "version": version}
-    return "balance-changed", studio, fields | {"settled_order_ids": []}
+    return "balance-changed", studio, fields | {"settled_order_ids": settled or []}
 
 
 # ---- cases
@@ -201,7 +201,7 @@ def orders_in_flight() -> Result:
 
 
 def closed_orders() -> Result:
-    """Hold orders that have been transferred; few are in flight at a time."""
+    """Hold orders that have been transferred and settled; few are in flight at a time."""
     world = World()
 
     def lives() -> Iterator[Event]:
@@ -210,6 +210,9 @@ def closed_orders() -> Result:
             yield _placed(studio, number)
             yield _transferred(studio, number, "started")
             yield _transferred(studio, number)
+            if number % 10 == 9:
+                settled = [f"{x:07}" for x in range(number - 9, number + 1)]
+                yield _balance(studio, 1_000_000, number, settled)
 
     world.apply(lives())
     assert world.machine.size("orders") == _CLOSED and world.has_said(0)

@@ -18,6 +18,7 @@ from processor.rules.rows import (
     OwnTransfer,
     PackedMark,
     encode,
+    packed,
 )
 from processor.rules.studio import Studio
 from schemas.partitioning import quote_id
@@ -176,7 +177,7 @@ def _drain_marks(studio: Studio, table: int, assets: Iterable[str], rows: list[C
         if mark is None:
             encoded = None
         elif mark is not last:
-            encoded = mark if isinstance(mark, bytes) else encode(mark)
+            encoded = mark if isinstance(mark, bytes) else packed(encode(mark))
         last = mark
         if encoded is not None:
             marks[asset] = encoded

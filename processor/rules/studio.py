@@ -12,7 +12,7 @@ from processor.rules.credit import Account
 from processor.rules.judge import CREDIT, IN_FLIGHT, PACKAGE, SECURED, UNPLACED, closing_by
 from processor.rules.order import OrderState
 from processor.rules.queue import Turn
-from processor.rules.rows import INLINE_TRANSFERS, Line, Marks, Placed, Transfer
+from processor.rules.rows import INLINE_TRANSFERS, Line, Marks, Placed, Transfer, packed
 from schemas.partitioning import join_key
 
 Users = dict[str, str | tuple[str, ...] | set[str]]
@@ -116,7 +116,7 @@ class Studio:
     def pack(self, order: OrderState, value: bytes) -> None:
         """Keep a closed order as the bytes of its row: most are never looked at again."""
         if order.phase is not IN_FLIGHT and order.phase is not UNPLACED:
-            self.orders[order.id] = value
+            self.orders[order.id] = packed(value)
 
     def _enqueue(self, order: OrderState) -> None:
         """Let an order in flight take part in the credit check of its account."""
