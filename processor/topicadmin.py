@@ -204,6 +204,19 @@ _PARTITIONS_REMEDY: Final = (
 )
 
 
+_OF_WORKERS: Final = (
+    "a worker whose clock is an hour ahead could write nothing, and what one writes whose clock is "
+    "weeks behind would be deleted too early"
+)
+#: What a wrong clock does where the broker's own does not stamp the records.
+_CLOCKS: Final[Mapping[topics.Direction, str]] = {
+    "in": "one producer with a wrong clock could age everything (contract.md §7); who trusts the "
+    "producers' clocks sets ORDERHALT_ALLOW_CREATE_TIME=true",
+    "out": _OF_WORKERS,
+    "private": _OF_WORKERS,
+}
+
+
 def _config_faults(
     name: str,
     topic: topics.Topic,
@@ -222,13 +235,9 @@ def _config_faults(
     if int(config["max.message.bytes"]) < least:
         why = f"max.message.bytes is {config['max.message.bytes']}, below {least}"
         wanted["max.message.bytes"] = str(least), why
-    is_input = topic.direction == "in"
     kind = config["message.timestamp.type"]
-    if is_input and kind != "LogAppendTime" and not settings.allow_create_time:
-        why = (
-            f"message.timestamp.type is {kind}: one producer with a wrong clock could age everything "
-            "(contract.md §7); who trusts the producers' clocks sets ORDERHALT_ALLOW_CREATE_TIME=true"
-        )
+    if kind != "LogAppendTime" and not (topic.direction == "in" and settings.allow_create_time):
+        why = f"message.timestamp.type is {kind}: {_CLOCKS[topic.direction]}"
         wanted["message.timestamp.type"] = "LogAppendTime", why
     return [
         Fault(
