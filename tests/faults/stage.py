@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import subprocess
@@ -175,12 +176,25 @@ def ask_the_model(
     result.rejected += verdict.rejected.total()
 
 
-def ask_the_product(stage: Stage, servers: str, prefix: str) -> None:
-    """Run `orderhalt verify`; what it finds is a problem."""
+def ask_the_product(
+    stage: Stage,
+    servers: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    partition: int | None = None,
+    within: float = 300.0,
+) -> None:
+    """Run `orderhalt verify`; what it finds is a problem.
+
+    `environment`: the workers' settings. `partition`: judge this one only.
+    """
     arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix]
+    arguments += [] if partition is None else ["--partition", str(partition)]
     verified = subprocess.run(
         [sys.executable, "-m", "processor.cli", "verify", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=within,
+        env={**os.environ, **(environment or {})},
     )  # fmt: skip
     if verified.returncode:
         said = (verified.stdout + verified.stderr)[-1500:]
