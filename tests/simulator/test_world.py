@@ -180,6 +180,12 @@ def unfinished(records: list[Record]) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.parametrize("trouble", [-0.1, 20.0, 30.0])
+def test_trouble_that_no_order_could_outlive_is_refused(trouble: float) -> None:
+    with pytest.raises(ValueError, match="must be from 0 to 15"):
+        Settings(trouble=trouble)
+
+
 def test_every_order_ends() -> None:
     """Transferred in all its scopes, or cancelled: nothing is left of the first half."""
     settings = Settings(seed=6, orders_in_flight=50, trouble=4, late_share=0, duplicate_share=0)
