@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from statistics import mode
 from typing import Any, Final
 
 from aiokafka.admin import NewTopic
@@ -107,7 +108,8 @@ def judge(
     by_name = _names(settings)
     servers = settings.bootstrap_servers
     inputs = [name for name, topic in by_name.items() if topic.direction == "in"]
-    partitions = next((counts[name] for name in inputs if name in counts), 0)
+    # The one that differs is named, and not the many that do not.
+    partitions = mode([counts[name] for name in inputs if name in counts] or [0])
     largest_input = max(
         (int(configs[name]["max.message.bytes"]) for name in inputs if name in configs), default=0
     )
@@ -117,7 +119,7 @@ def judge(
             faults.append(Fault(name, "does not exist", _create_command(settings, partitions)))
             continue
         if counts[name] != partitions:
-            what = f"has {counts[name]} partitions, {inputs[0]} has {partitions}"
+            what = f"has {counts[name]} partitions, the inputs have {partitions}"
             faults.append(Fault(name, what, _PARTITIONS_REMEDY))
         faults += _config_faults(name, topic, configs[name], largest_input, servers, settings)
     if transactions is not None:

@@ -75,12 +75,19 @@ def test_workers_clocks_are_never_trusted() -> None:
     assert "message.timestamp.type=LogAppendTime" in fault.remedy
 
 
+def test_the_one_input_that_got_partitions_is_named_and_not_the_others() -> None:
+    counts, configs = as_it_should_be()
+    counts["p-order-placed"] = 8
+    [fault] = topicadmin.judge(SETTINGS, counts, configs).faults
+    assert (fault.topic, fault.what) == ("p-order-placed", "has 8 partitions, the inputs have 4")
+
+
 def test_partition_counts_must_be_equal() -> None:
     counts, configs = as_it_should_be()
     counts["p-orderhalt-journal"] = 3
     [fault] = topicadmin.judge(SETTINGS, counts, configs).faults
     assert fault.topic == "p-orderhalt-journal"
-    assert "has 3 partitions, p-order-placed has 4" in fault.what
+    assert "has 3 partitions, the inputs have 4" in fault.what
 
 
 def test_missing_topics_have_one_remedy_together() -> None:

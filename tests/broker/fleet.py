@@ -129,8 +129,10 @@ class Fleet:
 
     # -- workers
 
-    def start(self, name: str, *, static: bool = True, failpoints: str = "") -> Worker:
-        """Start a worker that is not running."""
+    def start(
+        self, name: str, *, static: bool = True, failpoints: str = "", instance_id: str = ""
+    ) -> Worker:
+        """Start a worker that is not running; its instance id is its name, unless given."""
         worker_of = self.differently.get(name, Different())
         assert name not in self._workers or not self._workers[name].running
         self._lives[name] += 1
@@ -138,7 +140,7 @@ class Fleet:
         arguments = ["-m", worker_of.module, *worker_of.options, "worker"]
         arguments += ["--bootstrap-servers", servers, "--topic-prefix", self._prefix]
         if static:
-            arguments += ["--instance-id", name]
+            arguments += ["--instance-id", instance_id or name]
         log_path = self._directory / f"{self._prefix}{name}-{self._lives[name]}.log"
         environment = {
             **self._environment,

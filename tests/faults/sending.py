@@ -168,6 +168,8 @@ def main() -> None:
     options = parser.parse_args()
     with contextlib.suppress(PermissionError):
         os.nice(-10)  # It stands for other machines, which workers and broker do not slow down.
+    cores = set(range(os.cpu_count() or 1))
+    os.sched_setaffinity(0, cores - {0} or cores)  # Those that the fleet has not.
     records = simulate(world(options.seed))
     sender = _Sender(options.servers, options.prefix, options.partitions, records)
     for line in sys.stdin:

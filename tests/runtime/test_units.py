@@ -360,11 +360,12 @@ def test_a_failed_commit_of_one_record_names_it() -> None:
     from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 
     one = a_work(runs=[Run("a", 3, 4)])
-    assert "orderhalt skip a 5 3" in commit_remedy(MessageSizeTooLargeError(), one, 5)
-    assert "--one-by-one" in commit_remedy(MessageSizeTooLargeError(), a_work(), 5)
-    assert "Another worker" in commit_remedy(ProducerFenced(), one, 5)
-    assert "Kafka is well" in commit_remedy(KafkaError(), one, 5)
-    assert "bug" in commit_remedy(TypeError(), one, 5)
+    assert "orderhalt skip a 5 3" in commit_remedy(MessageSizeTooLargeError(), one, 5, None)
+    assert "--one-by-one" in commit_remedy(MessageSizeTooLargeError(), a_work(), 5, None)
+    assert "id of its own" not in commit_remedy(ProducerFenced(), one, 5, None)
+    assert "its --instance-id, w0, too" in commit_remedy(ProducerFenced(), one, 5, "w0")
+    assert "Kafka is well" in commit_remedy(KafkaError(), one, 5, None)
+    assert "bug" in commit_remedy(TypeError(), one, 5, None)
 
 
 def test_tables_read_all_partitions_and_change_none() -> None:
