@@ -31,19 +31,23 @@ _TICK_SECONDS: Final = 0.02
 _LONGEST_STEP_SECONDS: Final = 0.5
 _TOLD_EVERY_SECONDS: Final = 0.5
 _LINE_BYTES: Final = 64
-#: A day of this world passes in 600,000 records, so that its orders and marks are forgotten after
+#: A day of this world passes in 150,000 records, so that its orders and marks are forgotten after
 #: minutes, and what there is to keep comes to a plateau.
-RECORDS_A_DAY: Final = 600_000
+RECORDS_A_DAY: Final = 150_000
+#: Settings of workers for which all is forgotten after a day.
+RETENTION: Final = {
+    f"ORDERHALT_{what}_RETENTION_DAYS": "1" for what in ("CLOSED", "ASSET", "FORGOTTEN")
+}
 _START_US: Final = 1_577_865_600_000_000
 
 
-def world(seed: int) -> Settings:
-    """Give the world of a soak, as large as that of `bench.worker`; 1 % of the records are malformed."""
+def world(seed: int, studios: int) -> Settings:
+    """Give the world of a soak; one record in a hundred is malformed."""
     return Settings(
         seed=seed,
-        studios=2_000,
+        studios=studios,
         events_per_second=RECORDS_A_DAY / 86_400,
-        orders_in_flight=20_000,
+        orders_in_flight=5_000 if studios > 1 else 1_000,
         malformed_share=0.01,
         start_us=_START_US,
     )
@@ -53,11 +57,17 @@ class Sending:
     """The process; ends with the block."""
 
     def __init__(
-        self, servers: str, prefix: str, partitions: int, seed: int, directory: Path
+        self,
+        servers: str,
+        prefix: str,
+        partitions: int,
+        seed: int,
+        directory: Path,
+        studios: int = 500,
     ) -> None:
         self._path = directory / f"{prefix}sender.sent"
         self._complaints = directory / f"{prefix}sender.log"
-        self._arguments = [servers, prefix, str(partitions), str(seed)]
+        self._arguments = [servers, prefix, *map(str, (partitions, seed, studios))]
         self._wanted = 0
 
     def __enter__(self) -> Self:
@@ -165,12 +175,11 @@ def main() -> None:
     parser.add_argument("prefix")
     parser.add_argument("partitions", type=int)
     parser.add_argument("seed", type=int)
+    parser.add_argument("studios", type=int)
     options = parser.parse_args()
     with contextlib.suppress(PermissionError):
         os.nice(-10)  # It stands for other machines, which workers and broker do not slow down.
-    cores = set(range(os.cpu_count() or 1))
-    os.sched_setaffinity(0, cores - {0} or cores)  # Those that the fleet has not.
-    records = simulate(world(options.seed))
+    records = simulate(world(options.seed, options.studios))
     sender = _Sender(options.servers, options.prefix, options.partitions, records)
     for line in sys.stdin:
         count, per_second = line.split()

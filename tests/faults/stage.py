@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -182,15 +182,14 @@ def ask_the_product(
     prefix: str,
     *,
     environment: Mapping[str, str] | None = None,
-    partition: int | None = None,
+    options: Sequence[str] = (),
     within: float = 300.0,
 ) -> None:
-    """Run `orderhalt verify`; what it finds is a problem.
+    """Run `orderhalt verify` with these options; what it finds is a problem.
 
-    `environment`: the workers' settings. `partition`: judge this one only.
+    `environment`: the workers' settings.
     """
-    arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix]
-    arguments += [] if partition is None else ["--partition", str(partition)]
+    arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix, *options]
     verified = subprocess.run(
         [sys.executable, "-m", "processor.cli", "verify", *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=within,

@@ -124,7 +124,7 @@ def _same_id_twice(patient: Patient) -> None:
     assert second.terminate() == 0, second.log()[-2000:]
 
 
-_DAMAGES: dict[str, Callable[[Patient], None]] = {
+DAMAGES: dict[str, Callable[[Patient], None]] = {
     "a changelog deleted and made anew": _changelog_anew,
     "a changelog truncated": _changelog_cut,
     "the positions deleted": _positions_lost,
@@ -139,7 +139,7 @@ _DAMAGES: dict[str, Callable[[Patient], None]] = {
 
 def _remedies(stage: Stage) -> None:
     with LocalKafka() as kafka:
-        for number, (what, damage) in enumerate(_DAMAGES.items()):
+        for number, (what, damage) in enumerate(DAMAGES.items()):
             prefix = f"{stage.prefix}{number}-"
             play(stage, kafka.bootstrap_servers, prefix, stage.directory, what, damage)
         _partitions_added(stage, kafka.bootstrap_servers)
