@@ -52,7 +52,7 @@ class AsOf(msgspec.Struct, frozen=True):
     transaction: int
     """The number of the partition's last transaction that was committed by then; 0: none was."""
     committed_at: str | None
-    """When it was, by the clock of the worker that committed it."""
+    """When it was, by the clock of the broker that took its journal record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from statistics import mode
 from typing import Any, Final
 
 from aiokafka.admin import NewTopic
@@ -107,7 +108,8 @@ def judge(
     by_name = _names(settings)
     servers = settings.bootstrap_servers
     inputs = [name for name, topic in by_name.items() if topic.direction == "in"]
-    partitions = next((counts[name] for name in inputs if name in counts), 0)
+    # The one that differs is named, and not the many that do not.
+    partitions = mode([counts[name] for name in inputs if name in counts] or [0])
     largest_input = max(
         (int(configs[name]["max.message.bytes"]) for name in inputs if name in configs), default=0
     )
@@ -117,7 +119,7 @@ def judge(
             faults.append(Fault(name, "does not exist", _create_command(settings, partitions)))
             continue
         if counts[name] != partitions:
-            what = f"has {counts[name]} partitions, {inputs[0]} has {partitions}"
+            what = f"has {counts[name]} partitions, the inputs have {partitions}"
             faults.append(Fault(name, what, _PARTITIONS_REMEDY))
         faults += _config_faults(name, topic, configs[name], largest_input, servers, settings)
     if transactions is not None:
@@ -204,6 +206,19 @@ _PARTITIONS_REMEDY: Final = (
 )
 
 
+_OF_WORKERS: Final = (
+    "a worker whose clock is an hour ahead could write nothing, and what one writes whose clock is "
+    "weeks behind would be deleted too early"
+)
+#: What a wrong clock does where the broker's own does not stamp the records.
+_CLOCKS: Final[Mapping[topics.Direction, str]] = {
+    "in": "one producer with a wrong clock could age everything (contract.md §7); who trusts the "
+    "producers' clocks sets ORDERHALT_ALLOW_CREATE_TIME=true",
+    "out": _OF_WORKERS,
+    "private": _OF_WORKERS,
+}
+
+
 def _config_faults(
     name: str,
     topic: topics.Topic,
@@ -222,13 +237,9 @@ def _config_faults(
     if int(config["max.message.bytes"]) < least:
         why = f"max.message.bytes is {config['max.message.bytes']}, below {least}"
         wanted["max.message.bytes"] = str(least), why
-    is_input = topic.direction == "in"
     kind = config["message.timestamp.type"]
-    if is_input and kind != "LogAppendTime" and not settings.allow_create_time:
-        why = (
-            f"message.timestamp.type is {kind}: one producer with a wrong clock could age everything "
-            "(contract.md §7); who trusts the producers' clocks sets ORDERHALT_ALLOW_CREATE_TIME=true"
-        )
+    if kind != "LogAppendTime" and not (topic.direction == "in" and settings.allow_create_time):
+        why = f"message.timestamp.type is {kind}: {_CLOCKS[topic.direction]}"
         wanted["message.timestamp.type"] = "LogAppendTime", why
     return [
         Fault(

@@ -41,17 +41,21 @@ class Topic(Struct, frozen=True):
     """The least `max.message.bytes` that a start accepts; None: as the broker has it."""
 
 
+#: The broker's clock stamps every record. Of inputs, because one producer with a wrong clock could
+#: age everything; of what workers write, because the broker refuses records of a worker that is more
+#: than an hour ahead, and would delete at once those of one that is weeks behind.
+_STAMPED_BY_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}
+
+
 def _input(name: str, value: type) -> Topic:
-    return Topic(
-        name, "in", "studio_id", value, "delete", {"message.timestamp.type": "LogAppendTime"}
-    )
+    return Topic(name, "in", "studio_id", value, "delete", _STAMPED_BY_BROKER)
 
 
 def _private(
     name: str, key: KeyKind, cleanup: Literal["delete", "compact"], config: dict[str, str]
 ) -> Topic:
-    size = {"max.message.bytes": str(OUTPUT_MAX_MESSAGE_BYTES)}
-    return Topic(name, "private", key, None, cleanup, config | size, OUTPUT_MAX_MESSAGE_BYTES)
+    config = config | _STAMPED_BY_BROKER | {"max.message.bytes": str(OUTPUT_MAX_MESSAGE_BYTES)}
+    return Topic(name, "private", key, None, cleanup, config, OUTPUT_MAX_MESSAGE_BYTES)
 
 
 # Recovery reads a changelog from its start: small segments and a low dirty ratio keep the stale
@@ -91,6 +95,7 @@ ORDER_HALTED: Final = Topic(
         "min.compaction.lag.ms": str(7 * DAY_MS),
         "delete.retention.ms": str(14 * DAY_MS),
         "max.message.bytes": str(OUTPUT_MAX_MESSAGE_BYTES),
+        **_STAMPED_BY_BROKER,
     },
     OUTPUT_MAX_MESSAGE_BYTES,
 )
@@ -101,7 +106,11 @@ REJECTED: Final = Topic(
     "rejected record's key",
     None,
     "delete",
-    {"retention.ms": str(14 * DAY_MS), "max.message.bytes": str(2 * MEBIBYTE)},
+    {
+        "retention.ms": str(14 * DAY_MS),
+        "max.message.bytes": str(2 * MEBIBYTE),
+        **_STAMPED_BY_BROKER,
+    },
     INPUT_VALUE_MAX_BYTES + REJECTED_HEADROOM_BYTES,
 )
 

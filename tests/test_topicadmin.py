@@ -48,6 +48,8 @@ def test_what_is_created_has_no_fault() -> None:
         ("p-orderhalt-rejected", "max.message.bytes", "1000000", "below 1114124"),
         ("p-order-placed", "max.message.bytes", "9000000", "below 9065536"),
         ("p-lab-transfer", "message.timestamp.type", "CreateTime", "ORDERHALT_ALLOW_CREATE_TIME"),
+        ("p-order-halted", "message.timestamp.type", "CreateTime", "an hour ahead"),
+        ("p-orderhalt-journal", "message.timestamp.type", "CreateTime", "deleted too early"),
     ],
 )
 def test_each_setting_that_is_wrong_is_named(name: str, key: str, value: str, words: str) -> None:
@@ -65,12 +67,27 @@ def test_create_time_can_be_allowed() -> None:
     assert topicadmin.judge(allowing, counts, configs).faults == ()
 
 
+def test_workers_clocks_are_never_trusted() -> None:
+    counts, configs = as_it_should_be()
+    configs["p-orderhalt-positions"]["message.timestamp.type"] = "CreateTime"
+    allowing = Settings(topic_prefix="p-", allow_create_time=True)
+    [fault] = topicadmin.judge(allowing, counts, configs).faults
+    assert "message.timestamp.type=LogAppendTime" in fault.remedy
+
+
+def test_the_one_input_that_got_partitions_is_named_and_not_the_others() -> None:
+    counts, configs = as_it_should_be()
+    counts["p-order-placed"] = 8
+    [fault] = topicadmin.judge(SETTINGS, counts, configs).faults
+    assert (fault.topic, fault.what) == ("p-order-placed", "has 8 partitions, the inputs have 4")
+
+
 def test_partition_counts_must_be_equal() -> None:
     counts, configs = as_it_should_be()
     counts["p-orderhalt-journal"] = 3
     [fault] = topicadmin.judge(SETTINGS, counts, configs).faults
     assert fault.topic == "p-orderhalt-journal"
-    assert "has 3 partitions, p-order-placed has 4" in fault.what
+    assert "has 3 partitions, the inputs have 4" in fault.what
 
 
 def test_missing_topics_have_one_remedy_together() -> None:

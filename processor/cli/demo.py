@@ -21,6 +21,7 @@ from processor.demo.reader import Reader
 from processor.demo.screen import draw
 from processor.demo.stage import Plan, Stage, StageError
 from processor.kafkajars import LocalKafkaError
+from processor.simulator.settings import TROUBLE_MAX
 
 if TYPE_CHECKING:
     from processor.demo.board import News
@@ -56,7 +57,7 @@ _NEWS_OF_A_KIND: Final = 2
     "--trouble",
     default=3.0,
     show_default=True,
-    type=click.FloatRange(0, 20),
+    type=click.FloatRange(0, TROUBLE_MAX),
     help="Scales what goes wrong.",
 )
 @click.option("--seed", default=1, show_default=True, help="Which shops.")

@@ -21,7 +21,7 @@ from processor.cli.moments import Instant
 from processor.cli.progress import CountProgress
 from processor.simulator import Record, Settings, simulate
 from processor.simulator.records import to_line
-from processor.simulator.settings import DEFAULT_START_US
+from processor.simulator.settings import DEFAULT_START_US, TROUBLE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ Examples:
     "--trouble",
     default=_DEFAULTS.trouble,
     show_default=True,
-    type=click.FloatRange(0, 20),
+    type=click.FloatRange(0, TROUBLE_MAX),
     help="Scales what goes wrong: deletions, failing transfers, studios short of money.",
 )
 @click.option(

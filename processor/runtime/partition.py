@@ -310,7 +310,7 @@ class Partition:
             f"a transaction failed, or took longer than {self._config.commit_timeout_seconds:g} s: "
             f"{type(error).__name__}: {error}",
             where=f"partition {self.number}, transaction {work.number}: {work.describe()}",
-            remedy=commit_remedy(error, work, self.number),
+            remedy=commit_remedy(error, work, self.number, self._config.instance_id),
             error=error,
         )
 
@@ -322,13 +322,19 @@ FIND_RECORD = (
 )
 
 
-def commit_remedy(error: Exception, work: Work, partition: int) -> str:
+def commit_remedy(error: Exception, work: Work, partition: int, instance_id: str | None) -> str:
     """Say what to do about a failed commit, by what failed."""
     if isinstance(error, ProducerFenced):
-        return (
+        remedy = (
             "Another worker owns this partition now, and nothing of this one counts any more; this "
             "happens after a long pause of the process. Restart this worker."
         )
+        if instance_id is not None:
+            remedy += (
+                " If it stops so again and again, a second worker has its --instance-id, "
+                f"{instance_id}, too: each fences the other. Give each an id of its own."
+            )
+        return remedy
     if isinstance(error, MessageSizeTooLargeError):
         if len(work.runs) == 1 and work.runs[0].next - work.runs[0].first == 1:
             run = work.runs[0]

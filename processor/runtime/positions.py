@@ -18,9 +18,10 @@ from schemas.private import PositionsRow
 
 _REBUILD: Final = (
     "Restore the topic as it was. If that cannot be done, the state is lost and can be built again "
-    "from what the inputs still hold: stop all workers, delete the consumer group {group} and the "
-    "private topics (all changelogs, positions, journal), run `orderhalt topics create`, start the "
-    "workers; halts that were announced before will be announced again, from sequence 1."
+    "from what the inputs still hold: stop all workers, delete the consumer group {group} and all "
+    "topics of this deployment but its inputs (save from orderhalt-rejected what you still need), run "
+    "`orderhalt topics create`, start the workers. Halts are announced again, from sequence 1: who "
+    "reads order-halted must forget what it knew."
 )
 
 

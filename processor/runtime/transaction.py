@@ -37,7 +37,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.errors import IllegalOperation, KafkaError, NodeNotReadyError
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
     AddPartitionsToTxnRequest,
@@ -96,6 +96,21 @@ class PartitionWriter:
 
     async def commit(self, work: Work) -> None:
         """Commit `work` in one transaction; any exception means that it may or may not count."""
+        try:
+            await self._commit(work)
+        except (IllegalOperation, AssertionError) as refused:
+            # What has failed in between shows as a step that the producer may not do any more.
+            if (failure := self._failure()) is None:
+                raise
+            raise failure from refused
+
+    def _failure(self) -> BaseException | None:
+        """Give what has ended the transaction in the producer's background, if it has."""
+        manager = self._producer._txn_manager  # noqa: SLF001 - it tells nobody else
+        ended = manager.wait_for_transaction_end()
+        return ended.exception() if ended is not None and ended.done() else None
+
+    async def _commit(self, work: Work) -> None:
         producer = self._producer
         await producer.begin_transaction()
         deliveries = await self._send(work)

@@ -24,6 +24,10 @@ _STYLE_WEIGHTS: Final = (45, 30, 20, 5)
 #: What an order costs on average, in minor units: what accounts are dimensioned with.
 MEAN_COST_MINOR: Final = 2_100
 
+#: A limit is raised more often than lowered, and never above so many times the first one: a world that
+#: goes on for weeks would leave the range of integers (contract.md §2).
+_MOST_RAISED: Final = 10
+
 
 class Account:
     """Follows the costs of its orders as the contract's credit check sees them, roughly."""
@@ -39,6 +43,7 @@ class Account:
         self._version = 0
         self._tight = draw.random() < min(0.8, 0.08 * world.settings.trouble)
         self._limit_minor = self._draw_limit(draw, in_flight)
+        self._most_limit_minor = _MOST_RAISED * (self._limit_minor or 0)
         usual_minor = int(MEAN_COST_MINOR * (in_flight + 3))
         if self._tight and self._limit_minor is not None:
             self._balance_minor = int(usual_minor * draw.uniform(0.7, 1.1)) - self._limit_minor
@@ -122,7 +127,8 @@ class Account:
         settled = [order.order_id for order in self._unstated]
         self._unstated = []
         if self._limit_minor and self._world.random.random() < 0.01:
-            self._limit_minor = int(self._limit_minor * self._world.random.uniform(0.9, 1.2))
+            raised_minor = int(self._limit_minor * self._world.random.uniform(0.9, 1.2))
+            self._limit_minor = min(raised_minor, self._most_limit_minor)
         if self._style == "silent":
             return
         now_us = self._world.now_us

@@ -8,6 +8,9 @@ from typing import Final
 #: 2026-01-05T08:00:00Z, a Monday morning, in microseconds.
 DEFAULT_START_US: Final = 1_767_600_000_000_000
 
+#: The most of `Settings.trouble`: at 20 every attempt of a transfer fails, and no order ever ends.
+TROUBLE_MAX: Final = 15.0
+
 #: How many events an order makes on average, everything that belongs to it included (measured; a
 #: test holds it to within a tenth).
 EVENTS_PER_ORDER: Final = 2.78
@@ -31,7 +34,8 @@ class Settings:
     start_us: int = DEFAULT_START_US
     """When virtual time begins, in microseconds since 1970 UTC."""
     trouble: float = 1.0
-    """How much goes wrong: scales deletions, failing transfers and studios short of money."""
+    """How much goes wrong, 0 to TROUBLE_MAX: scales deletions, failing transfers and studios short of
+    money."""
     late_share: float = 0.01
     """The share of events that arrive long after they occurred."""
     duplicate_share: float = 0.005
@@ -43,6 +47,10 @@ class Settings:
     for_lines: bool = False
     """Whether to leave out the malformed records that JSON Lines cannot carry: those that are not
     text, and those in another partition than their key's."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trouble <= TROUBLE_MAX:
+            raise ValueError(f"trouble is {self.trouble}, and must be from 0 to {TROUBLE_MAX:g}.")
 
     @property
     def lifetime_us(self) -> int:

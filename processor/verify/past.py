@@ -36,7 +36,7 @@ async def state_at(
 ) -> Past:
     """Replay all transactions before the first one that was committed after `until_ms`.
 
-    The time of a commit is the timestamp of its journal record: the worker's clock. Raises InputsGone
+    The time of a commit is the timestamp of its journal record: the broker's clock. Raises InputsGone
     or OtherRules, and StateRefused where the journal does not hold together.
     """
     if snapshot is not None and snapshot.committed_ms > until_ms:

@@ -82,7 +82,7 @@ class Transaction:
     offset: int
     """Of its journal record."""
     timestamp_ms: int
-    """Of its journal record: when it was committed, by the worker's clock."""
+    """Of its journal record: when it was committed, by the broker's clock."""
     emissions: list[Emission]
     rejected: list[Emission]
     rows: list[ChangedRow]

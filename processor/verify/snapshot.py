@@ -44,7 +44,7 @@ class PartitionSnapshot(Struct, array_like=True, frozen=True):
     number: int
     """Of the transaction."""
     committed_ms: int
-    """When it was committed, by the worker's clock."""
+    """When it was committed, by the broker's clock."""
     checkpoint: bytes | None
     reached: dict[str, int]
     """Input topic → next offset."""

@@ -129,8 +129,10 @@ class Fleet:
 
     # -- workers
 
-    def start(self, name: str, *, static: bool = True, failpoints: str = "") -> Worker:
-        """Start a worker that is not running."""
+    def start(
+        self, name: str, *, static: bool = True, failpoints: str = "", instance_id: str = ""
+    ) -> Worker:
+        """Start a worker that is not running; its instance id is its name, unless given."""
         worker_of = self.differently.get(name, Different())
         assert name not in self._workers or not self._workers[name].running
         self._lives[name] += 1
@@ -138,7 +140,7 @@ class Fleet:
         arguments = ["-m", worker_of.module, *worker_of.options, "worker"]
         arguments += ["--bootstrap-servers", servers, "--topic-prefix", self._prefix]
         if static:
-            arguments += ["--instance-id", name]
+            arguments += ["--instance-id", instance_id or name]
         log_path = self._directory / f"{self._prefix}{name}-{self._lives[name]}.log"
         environment = {
             **self._environment,
@@ -298,10 +300,18 @@ class Fleet:
 
     @contextmanager
     def load(
-        self, items: Sequence[Item], *, per_second: float, to_the_end: bool = True
+        self,
+        items: Sequence[Item],
+        *,
+        per_second: float,
+        to_the_end: bool = True,
+        spare: Iterator[Item] | None = None,
     ) -> Iterator[Load]:
-        """Send records while the block runs, and the rest of them at its end; or only so many."""
-        load = Load(self._servers, self._prefix, items, per_second, to_the_end)
+        """Send records while the block runs, and the rest of them at its end; or only so many.
+
+        `spare`: more of them, without end, that trickle in where the block outlasts `items`.
+        """
+        load = Load(self._servers, self._prefix, items, per_second, to_the_end, spare)
         load.start()
         try:
             yield load
@@ -332,13 +342,15 @@ class Load(threading.Thread):
         items: Sequence[Item],
         per_second: float,
         to_the_end: bool = True,
+        spare: Iterator[Item] | None = None,
     ) -> None:
         super().__init__(name="load", daemon=True)
         self.sent = 0
         self.allowed = len(items)
         """So many records may go at the full rate: the harm that is planned needs the others."""
         self._prefix = prefix
-        self._items = items
+        self._items = list(items)
+        self._spare = spare
         self._per_second = per_second
         self._to_the_end = to_the_end
         self._finishing = threading.Event()
@@ -366,8 +378,11 @@ class Load(threading.Thread):
     def _send_in_time(self) -> None:
         due = 0.0
         before = time.monotonic()
-        while self.sent < len(self._items) and (self._to_the_end or not self._finishing.is_set()):
+        while self._goes_on():
             now = time.monotonic()
+            # Harm that waits for one record more, such as a fail point, must not wait for ever.
+            if self.sent == len(self._items) and self._spare is not None:
+                self._items.append(next(self._spare))
             rate = self._per_second if self.sent < self.allowed else _TRICKLE_PER_SECOND
             due = len(self._items) if self._finishing.is_set() else due + (now - before) * rate
             before = now
@@ -375,6 +390,11 @@ class Load(threading.Thread):
                 self._send(self._items[self.sent])
                 self.sent += 1
             self._finishing.wait(_TICK_SECONDS)
+
+    def _goes_on(self) -> bool:
+        if self._finishing.is_set():
+            return self._to_the_end and self.sent < len(self._items)
+        return self.sent < len(self._items) or self._spare is not None
 
     def _send(self, item: Item) -> None:
         while True:

@@ -62,7 +62,12 @@ class Report:
 
 
 def items_of(plan: Plan) -> list[Item]:
-    """Simulate the records, one in a hundred malformed; some have headers."""
+    """Give the records of a plan."""
+    return list(islice(endless_items(plan), plan.events))
+
+
+def endless_items(plan: Plan) -> Iterator[Item]:
+    """Simulate records, one in a hundred malformed; some have headers."""
     chance = random.Random(f"headers {plan.seed}")
     settings = Settings(
         seed=plan.seed,
@@ -74,18 +79,16 @@ def items_of(plan: Plan) -> list[Item]:
         malformed_share=0.01,
         oversized=True,
     )
-    return [
-        Item(
+    for record in simulate(settings):
+        home = partition_of(record.key or b"", plan.partitions)
+        yield Item(
             record.topic,
-            (partition_of(record.key or b"", plan.partitions) + record.partition_shift)
-            % plan.partitions,
+            (home + record.partition_shift) % plan.partitions,
             record.timestamp_ms,
             record.key,
             record.value,
             _HEADERS if chance.random() < 0.1 else (),
         )
-        for record in islice(simulate(settings), plan.events)
-    ]
 
 
 class Campaign:
@@ -109,12 +112,13 @@ class Campaign:
 
     def _run(self) -> Report:
         plan, fleet = self._plan, self.fleet
-        items = items_of(plan)
+        spare = endless_items(plan)
+        items = list(islice(spare, plan.events))
         for name in _WORKERS:
             fleet.start(name)
         started = time.monotonic()
         actions = list(self._actions())
-        with fleet.load(items, per_second=plan.per_second) as load:
+        with fleet.load(items, per_second=plan.per_second, spare=spare) as load:
             fleet.wait(lambda: fleet.view.applied() > 0, "the first commit")
             for number, (what, action) in enumerate(actions):
                 load.allowed = len(items) * (number + 1) // len(actions)
@@ -130,8 +134,8 @@ class Campaign:
         prefix = evidence.prefix
         model = SwiftModel(prefix, partitions=plan.partitions, dataschema=DATA_SCHEMA)
         verdict = verify(evidence, model)
-        if verdict.inputs != len(items):
-            verdict.problems.append(f"{len(items)} records sent, {verdict.inputs} applied")
+        if verdict.inputs != load.sent:
+            verdict.problems.append(f"{load.sent} records sent, {verdict.inputs} applied")
         return Report(
             plan,
             verdict,

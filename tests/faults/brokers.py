@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from processor.localkafka import LocalKafka, free_port
 from tests.faults.proxy import Proxy
@@ -14,12 +14,13 @@ _HOST: Final = "127.0.0.1"
 _CLUSTER: Final = "ZmF1bHRzLWNsdXN0ZXItMQ"
 
 
-def kafka_with_listener(bound: str, advertised: str) -> LocalKafka:
+def kafka_with_listener(bound: str, advertised: str, **options: Any) -> LocalKafka:
     """Make a broker that listens for workers at a second place, `HOST:PORT` each."""
     port, controller = free_port(), free_port()
     plain = f"PLAINTEXT://{_HOST}:{port}"
     return LocalKafka(
         port=port,
+        **options,
         properties={
             "listeners": f"{plain},CONTROLLER://{_HOST}:{controller},WORKERS://{bound}",
             "advertised.listeners": f"{plain},WORKERS://{advertised}",
@@ -31,12 +32,17 @@ def kafka_with_listener(bound: str, advertised: str) -> LocalKafka:
 
 
 @contextmanager
-def proxied_kafka(latency_seconds: float = 0.0) -> Iterator[tuple[LocalKafka, Proxy]]:
-    """Start a broker whose workers come through a proxy, and everybody else directly."""
+def proxied_kafka(
+    latency_seconds: float = 0.0, **options: Any
+) -> Iterator[tuple[LocalKafka, Proxy]]:
+    """Start a broker whose workers come through a proxy, and everybody else directly.
+
+    `options` are the broker's.
+    """
     bound = free_port()
     with (
         Proxy(bound, latency_seconds=latency_seconds) as proxy,
-        kafka_with_listener(f"{_HOST}:{bound}", proxy.address) as kafka,
+        kafka_with_listener(f"{_HOST}:{bound}", proxy.address, **options) as kafka,
     ):
         yield kafka, proxy
 

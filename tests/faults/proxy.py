@@ -102,6 +102,8 @@ class Proxy:
         """API → requests that have passed."""
         self.held: list[Fault] = []
         """Late requests that wait for something else to happen first."""
+        self.silent_until = 0.0
+        """Nothing passes before, by the monotonic clock."""
         self._target_port = target_port
         self._faults: list[Fault] = []
         self._loop = asyncio.new_event_loop()
@@ -126,6 +128,10 @@ class Proxy:
         """Do `fault` to the next request that it fits."""
         self._loop.call_soon_threadsafe(self._faults.append, fault)
         return fault
+
+    def cut_off(self, seconds: float) -> None:
+        """Let nothing pass for so long; then what was on its way arrives, as TCP would have it."""
+        self.silent_until = time.monotonic() + seconds
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -275,6 +281,7 @@ class _Connection:
             while True:
                 due = await queue.get()
                 await self._wait_for(due, up=writer is self._up_writer)
+                await asyncio.sleep(max(0.0, self._proxy.silent_until - time.monotonic()))
                 if due.fault and due.fault.harm is Harm.ANSWER_LATE and writer is self._writer:
                     due.fault.over.set()
                 if due.frame is None:

@@ -20,10 +20,13 @@ Made by `make faults` (`python -m tests.faults --report docs/faults.md`); each r
 
 Workers of the processor apply simulated events, one in a hundred malformed, from a real Apache Kafka
 while the fault of the row is done to them, to the broker or to what lies between. Then everything may be
-applied, and the [independent verifier](crash.md) reads all topics: every input offset once in the
-journal, order-halted and orderhalt-rejected exactly what the brute-force model makes of the inputs, lag
-0. A row passes when it finds nothing. *Longest stall*: for how long a partition with unread inputs made
-no progress, to a quarter of a second, restarts of workers and brokers included.
+applied, and two judges read all topics. The [independent verifier](crash.md): every input offset once in
+the journal, order-halted and orderhalt-rejected exactly what the brute-force model makes of the inputs,
+lag 0. And [`orderhalt verify`](verifying.md): the same, and changelogs and positions, by the workers' own
+rules. A row passes when neither finds anything; notes say where one alone has judged. *Longest stall*: for
+how long a partition with unread inputs made no progress, to a quarter of a second, restarts of workers and
+brokers included, on a machine with two cores that others used, too. `late-end-unguarded` is there to show
+that the campaign can say no.
 
 """
 

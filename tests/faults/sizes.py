@@ -30,12 +30,16 @@ class Sizes:
 
     def look(self, pids: list[int]) -> None:
         """Look once at each of them that is there."""
-        minutes = (time.monotonic() - self._started) / 60
+        minutes = self.minutes()
         for pid in pids:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 memory = process.memory_info().rss / MEBIBYTE
                 self.lives[pid].append(Size(minutes, memory, process.num_fds()))
+
+    def minutes(self) -> float:
+        """Give how long ago the first look may have been."""
+        return (time.monotonic() - self._started) / 60
 
     def most_mebibytes(self) -> float:
         """Give the most that one of them took."""

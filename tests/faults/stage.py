@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -175,12 +176,24 @@ def ask_the_model(
     result.rejected += verdict.rejected.total()
 
 
-def ask_the_product(stage: Stage, servers: str, prefix: str) -> None:
-    """Run `orderhalt verify`; what it finds is a problem."""
-    arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix]
+def ask_the_product(
+    stage: Stage,
+    servers: str,
+    prefix: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    within: float = 300.0,
+) -> None:
+    """Run `orderhalt verify` with these options; what it finds is a problem.
+
+    `environment`: the workers' settings.
+    """
+    arguments = ["--bootstrap-servers", servers, "--topic-prefix", prefix, *options]
     verified = subprocess.run(
         [sys.executable, "-m", "processor.cli", "verify", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=within,
+        env={**os.environ, **(environment or {})},
     )  # fmt: skip
     if verified.returncode:
         said = (verified.stdout + verified.stderr)[-1500:]

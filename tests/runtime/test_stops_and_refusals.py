@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -301,9 +302,8 @@ def test_an_input_made_anew_is_refused(deploy: Deploy) -> None:
     expect_refusal(deployment, "the topic was cut or made anew")
 
 
-def test_a_hanging_transaction_in_a_changelog_is_refused(deploy: Deploy) -> None:
-    deployment = deploy(1)
-    run_a_little(deployment)
+def a_strangers_transaction(deployment: Deployment) -> Producer:
+    """Open a transaction in a changelog, and leave it so."""
     stranger = Producer(
         {"bootstrap.servers": deployment.servers, "transactional.id": f"{deployment.prefix}no"}
     )
@@ -311,8 +311,28 @@ def test_a_hanging_transaction_in_a_changelog_is_refused(deploy: Deploy) -> None
     stranger.begin_transaction()
     stranger.produce(deployment.config.changelogs["counts"], b"1", b"k", 0)
     stranger.flush(10)
+    return stranger
+
+
+def test_a_hanging_transaction_in_a_changelog_is_refused(deploy: Deploy) -> None:
+    deployment = deploy(1)
+    run_a_little(deployment)
+    stranger = a_strangers_transaction(deployment)
     expect_refusal(deployment, "is open since offset", "kafka-transactions.sh")
     stranger.abort_transaction(20)
+
+
+def test_a_transaction_that_ends_late_is_waited_for(deploy: Deploy) -> None:
+    """A broker under load takes seconds to write what ends an aborted one."""
+    deployment = deploy(1)
+    run_a_little(deployment)
+    stranger = a_strangers_transaction(deployment)
+    deployment.send_many(20, first=100)
+    worker = deployment.start("waits")
+    time.sleep(5)  # so long the transaction is open
+    stranger.abort_transaction(20)
+    deployment.wait_until_applied()
+    assert worker.running, worker.log()[-2000:]
 
 
 def test_a_first_transaction_that_was_aborted_leaves_a_fresh_start(deploy: Deploy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from processor.runtime.partition import commit_remedy
 from processor.runtime.positions import Found, starting_offsets
 from processor.runtime.rejecting import rejected_record
 from processor.runtime.tables import ShardStore
-from processor.runtime.transaction import journal_record, positions_row
+from processor.runtime.transaction import PartitionWriter, journal_record, positions_row
 from processor.runtime.window import Pace, Told, Window, Work
 from schemas import private
 from schemas.errors import Rejection, RejectionCode, StateRefused
@@ -360,11 +361,32 @@ def test_a_failed_commit_of_one_record_names_it() -> None:
     from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 
     one = a_work(runs=[Run("a", 3, 4)])
-    assert "orderhalt skip a 5 3" in commit_remedy(MessageSizeTooLargeError(), one, 5)
-    assert "--one-by-one" in commit_remedy(MessageSizeTooLargeError(), a_work(), 5)
-    assert "Another worker" in commit_remedy(ProducerFenced(), one, 5)
-    assert "Kafka is well" in commit_remedy(KafkaError(), one, 5)
-    assert "bug" in commit_remedy(TypeError(), one, 5)
+    assert "orderhalt skip a 5 3" in commit_remedy(MessageSizeTooLargeError(), one, 5, None)
+    assert "--one-by-one" in commit_remedy(MessageSizeTooLargeError(), a_work(), 5, None)
+    assert "id of its own" not in commit_remedy(ProducerFenced(), one, 5, None)
+    assert "its --instance-id, w0, too" in commit_remedy(ProducerFenced(), one, 5, "w0")
+    assert "Kafka is well" in commit_remedy(KafkaError(), one, 5, None)
+    assert "bug" in commit_remedy(TypeError(), one, 5, None)
+
+
+def test_a_producer_that_was_fenced_between_two_steps_says_so() -> None:
+    """The next step is refused as out of turn; what had happened is what counts."""
+    from aiokafka.errors import ProducerFenced
+
+    async def commit() -> None:
+        writer = PartitionWriter(toy_config("p-", "127.0.0.1:1"), 0)
+        manager = writer._producer._txn_manager
+        manager.set_pid_and_epoch(1, 0)
+
+        async def fenced_meanwhile(_: Work) -> list[Any]:
+            manager.fatal_error(ProducerFenced())
+            return []
+
+        writer._send = fenced_meanwhile  # type: ignore[method-assign]
+        await writer.commit(a_work())
+
+    with pytest.raises(ProducerFenced):
+        asyncio.run(commit())
 
 
 def test_tables_read_all_partitions_and_change_none() -> None:

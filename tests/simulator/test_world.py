@@ -14,6 +14,7 @@ import pytest
 
 from processor.rules.machine import Machine
 from processor.simulator import Record, Settings, simulate
+from processor.simulator.world import World
 from schemas.door import decode
 from schemas.errors import Rejection
 from schemas.partitioning import default_partition
@@ -178,6 +179,24 @@ def unfinished(records: list[Record]) -> set[tuple[str, str]]:
         and None not in done.get(order, set())
         and not wanted <= done.get(order, set())
     }
+
+
+def test_limits_stay_in_the_range_of_integers_however_long_a_world_goes_on() -> None:
+    world = World(Settings(seed=4, studios=20, trouble=5))
+    accounts = [account for studio in world._studios for account in studio.accounts]
+    first = [account._limit_minor for account in accounts]
+    assert any(first)
+    for account in accounts:
+        for _ in range(5_000):
+            account._state()
+    for account, limit in zip(accounts, first, strict=True):
+        assert (account._limit_minor or 0) <= 10 * (limit or 0)
+
+
+@pytest.mark.parametrize("trouble", [-0.1, 20.0, 30.0])
+def test_trouble_that_no_order_could_outlive_is_refused(trouble: float) -> None:
+    with pytest.raises(ValueError, match="must be from 0 to 15"):
+        Settings(trouble=trouble)
 
 
 def test_every_order_ends() -> None:

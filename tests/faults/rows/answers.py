@@ -12,7 +12,7 @@ from tests.faults.rows import Row
 from tests.faults.stage import Act, Stage, under_load
 
 #: Kafka's own codes, of a producer whose epoch has ended.
-_FENCED = {47: "INVALID_PRODUCER_EPOCH", 90: "PRODUCER_FENCED"}
+FENCED = {47: "INVALID_PRODUCER_EPOCH", 90: "PRODUCERFENCED"}
 #: Shorter than by default, so that a transaction is given up after 3.2 s and not after 8.
 _ENVIRONMENT = {"ORDERHALT_TRANSACTION_TIMEOUT_MS": "4000"}
 _TORN = "the offsets of the consumer group and of the state differ"
@@ -93,7 +93,7 @@ def _late_end(stage: Stage) -> None:
         with under_load(stage, kafka.bootstrap_servers, **options) as act:
             for _ in range(stage.times(10, 2)):
                 code = late_end(act, proxy).error_code
-                name = _FENCED.get(code or 0)
+                name = FENCED.get(code or 0)
                 stage.did(f"late EndTxn in the midst of the next transaction: answered {name}")
                 if name is None:
                     stage.result.problems.append(f"a late EndTxn was answered with code {code}")

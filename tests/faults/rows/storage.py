@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,16 +13,20 @@ from pathlib import Path
 from processor.localkafka import LocalKafka, free_port
 from processor.runtime.failstop import EXIT_FAILSTOP, EXIT_UNAVAILABLE
 from processor.simulator import Settings, simulate
-from tests.broker.fleet import Item, items_of
+from tests.broker.fleet import Fleet, Item, items_of
 from tests.faults.rows import NotRun, Row
+from tests.faults.sending import RETENTION, Sending
 from tests.faults.sizes import Sizes
-from tests.faults.stage import PARTITIONS, Act, Stage, under_load
+from tests.faults.stage import PARTITIONS, Stage, ask_the_product, under_load
 from tests.support.processes import wait_until
 
 _MEBIBYTE = 1 << 20
 _MOUNT = shutil.which("mount") or "mount"
 _UNMOUNT = shutil.which("umount") or "umount"
 _START_US = 1_577_865_600_000_000
+_MANY = 300_000
+#: What a worker may take that holds next to nothing: buffers are bounded, a backlog stays in Kafka.
+_MOST_MEBIBYTES = 600.0
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def _hostile(stage: Stage) -> None:
         LocalKafka() as kafka,
         under_load(stage, kafka.bootstrap_servers, items=items, per_second=400) as act,
     ):
-        _watch_memory(stage, act, len(items))
+        _watch_memory(stage, act.fleet, lambda: act.load.sent == len(items))
     stage.did("a flood of malformed and oversized records, and of lab transfers")
     stage.note(
         f"{stage.result.rejected:,} of {len(items):,} records were rejected, none stopped a worker."
@@ -98,25 +102,50 @@ def _hostile(stage: Stage) -> None:
 
 
 def _hot_studio(stage: Stage) -> None:
+    """So few that both judges have the patience, and then so many that they do not fit into a worker."""
     items = _records(stage, stage.times(6_000, 1_500), studios=1, orders_in_flight=200)
-    with (
-        LocalKafka() as kafka,
-        under_load(stage, kafka.bootstrap_servers, items=items, per_second=1e6) as act,
-    ):
-        _watch_memory(stage, act, len(items))
-    stage.did("all records at once, all of one studio")
+    with LocalKafka() as kafka:
+        with under_load(stage, kafka.bootstrap_servers, items=items, per_second=1e6) as act:
+            _watch_memory(stage, act.fleet, lambda: act.load.sent == len(items))
+        stage.did(f"{len(items):,} records at once, all of one studio")
+        if not stage.result.quick:
+            _hot_and_many(stage, kafka.bootstrap_servers)
 
 
-def _watch_memory(stage: Stage, act: Act, records: int) -> None:
-    """Note how much memory the workers take at most until all records are applied."""
+def _hot_and_many(stage: Stage, servers: str) -> None:
+    prefix = f"{stage.prefix}many-"
+    fleet = Fleet(
+        servers, prefix, stage.directory,
+        partitions=PARTITIONS, create_time=True, environment=RETENTION,
+    )  # fmt: skip
+    place = servers, prefix, PARTITIONS, stage.result.seed, stage.directory, 1
+    try:
+        with Sending(*place) as sending:
+            for name in ("w0", "w1"):
+                fleet.start(name)
+            sending.send(_MANY)
+            _watch_memory(stage, fleet, lambda: sending.done)
+        fleet.stop()
+        stage.result.inputs += fleet.view.applied()
+        ask_the_product(stage, servers, prefix, environment=RETENTION, within=900)
+    finally:
+        fleet.end()
+    stage.did(f"{_MANY:,} records at once, all of one studio, judged by `orderhalt verify` alone")
+
+
+def _watch_memory(stage: Stage, fleet: Fleet, sent: Callable[[], bool]) -> None:
+    """Judge how much memory the workers take at most until all records are applied."""
     sizes = Sizes()
 
     def done() -> bool:
-        sizes.look(act.fleet.pids())
-        return act.load.sent == records and act.fleet.view.lag() == 0
+        sizes.look(fleet.pids())
+        return sent() and fleet.view.lag() == 0
 
-    act.fleet.wait(done, "all records to be applied", within=180)
-    stage.note(f"The larger of the two workers took at most {sizes.most_mebibytes():.0f} MiB.")
+    fleet.wait(done, "all records to be applied", within=900)
+    most = sizes.most_mebibytes()
+    stage.note(f"The larger of the two workers took at most {most:.0f} MiB.")
+    if most > _MOST_MEBIBYTES:
+        stage.result.problems.append(f"a worker took {most:.0f} MiB")
 
 
 ROWS = [

@@ -68,7 +68,7 @@ def _come_and_go(stage: Stage) -> None:
         under_load(stage, kafka.bootstrap_servers, partitions=partitions) as act,
     ):
         fleet, guests, number = act.fleet, list[str](), 0
-        for turn in range(stage.times(18, 4)):
+        for turn in range(stage.times(60, 4)):
             until = time.monotonic() + _EVERY_SECONDS
             if turn % 3 == 2:
                 fleet.kill(stage.chance.choice(["w0", "w1"]))
