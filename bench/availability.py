@@ -97,9 +97,10 @@ def _measure(rounds: int, rate: float) -> dict[str, Any]:
         fleet = Fleet(servers, "", Path(directory), partitions=_PARTITIONS)
         watch = JournalWatch(servers, _PARTITIONS)
         try:
-            with fleet.load(items, per_second=rate, to_the_end=False):
+            with fleet.load(items, per_second=rate, to_the_end=False) as load:
                 watch.start()
                 happened = _Scene(fleet).play(rounds)
+                assert load.sent < len(items), "the events did not last: silence may be their end"
             fleet.wait_until_applied()
             fleet.stop()
             clean = verify_is_clean(servers)

@@ -48,8 +48,11 @@ class JournalWatch(threading.Thread):
         places = [TopicPartition(topics.JOURNAL.name, p) for p in range(partitions)]
         for place in places:
             # Not OFFSET_END: that is looked up some time after this returns.
-            end = self._consumer.get_watermark_offsets(place, timeout=20)[1]
-            place.offset = end if from_the_end else OFFSET_BEGINNING
+            place.offset = (
+                self._consumer.get_watermark_offsets(place, timeout=20)[1]
+                if from_the_end
+                else OFFSET_BEGINNING
+            )
         self._consumer.assign(places)
 
     def run(self) -> None:

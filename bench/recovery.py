@@ -223,7 +223,9 @@ def _summary(
             "raw": raw_seconds,
         },
         "rows_per_second": round(rows / median["recovery_seconds"]),
-        "first_commit_by_raw": round(median["first_commit_seconds"] / raw_seconds, 2),
+        "first_commit_by_raw": (
+            round(median["first_commit_seconds"] / raw_seconds, 2) if rows else None
+        ),
         "rss_mib": median["rss_mib"],
         "rss_mib_of_nothing": empty_mib,
         "bytes_a_row_read": round(state_bytes / rows) if rows else None,
