@@ -30,7 +30,7 @@ from schemas.errors import StateRefused
 Preflight = Callable[[Runtime], Awaitable[None]]
 
 #: A member learns of a rebalance from the answer to a heartbeat, and until all have joined again
-#: those who came first wait for the last: so this is how long a rebalance holds everybody up.
+#: those who came first wait for the last: up to so long.
 _HEARTBEAT_SECONDS: Final = 0.3
 _REBALANCE_TIMEOUT_SECONDS: Final = 20.0
 #: A member that fetches nothing for so long leaves the group: its event loop must be stuck.
