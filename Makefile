@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled availability bench bench-quick recovery crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -75,6 +75,14 @@ bench: compiled ## Measure the compiled rules alone, and one worker on one core 
 	@rm -rf build/bench && mkdir -p build/bench && cp -r tests bench build/bench/
 	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.rules
 	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.worker --rate 20000 $(ARGS)
+
+availability: compiled ## Measure how long nobody looks after a partition when workers die, leave, join (ARGS="--rounds 1")
+	@rm -rf build/availability && mkdir -p build/availability && cp -r tests bench build/availability/
+	@cd build/availability && ../../$(VENV)-compiled/bin/python -m bench.availability $(ARGS)
+
+recovery: compiled ## Measure how soon a worker commits after its start, by its state (ARGS="--rows 100000 --idle 60")
+	@rm -rf build/recovery && mkdir -p build/recovery && cp -r tests bench build/recovery/
+	@cd build/recovery && ../../$(VENV)-compiled/bin/python -m bench.recovery $(ARGS)
 
 bench-quick: $(VENV)/.test ## Count the instructions of rules and decoder, against the last count (needs valgrind)
 	@$(BIN)/python -m bench.instructions $(ARGS)

@@ -44,4 +44,5 @@ def join_key(*parts: str) -> str:
 
 def split_key(key: str) -> list[str]:
     """Give the ids of which `join_key` made `key`."""
-    return [unquote(part) for part in key.split("/")]
+    parts = key.split("/")
+    return [unquote(part) for part in parts] if "%" in key else parts

@@ -50,7 +50,7 @@ def test_command_is_understood(line: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "bench", "compiled", "crash", "dashboards", "demo", "help", "observability", "schemas",
+        "availability", "bench", "compiled", "crash", "dashboards", "demo", "help", "observability", "recovery", "schemas",
         "simulation", "test", "test-compiled", "test-system",
     ],
 )  # fmt: skip

@@ -29,7 +29,9 @@ from schemas.errors import StateRefused
 #: Asked before the app starts: raises StateRefused, or failstop.KafkaUnavailable.
 Preflight = Callable[[Runtime], Awaitable[None]]
 
-_HEARTBEAT_SECONDS: Final = 1.0
+#: A member learns of a rebalance from the answer to a heartbeat, and until all have joined again
+#: those who came first wait for the last: up to so long.
+_HEARTBEAT_SECONDS: Final = 0.3
 _REBALANCE_TIMEOUT_SECONDS: Final = 20.0
 #: A member that fetches nothing for so long leaves the group: its event loop must be stuck.
 _MAX_POLL_INTERVAL_SECONDS: Final = 300.0

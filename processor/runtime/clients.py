@@ -73,6 +73,7 @@ def group_consumer(
         rebalance_timeout_ms=rebalance_timeout_ms,
         max_poll_interval_ms=max_poll_interval_ms,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        retry_backoff_ms=_RETRY_BACKOFF_MS,
         **bootstrap(config),
     )
 

@@ -181,6 +181,17 @@ class Fleet:
             self.deaths["kill -9"] += 1
         self.start(name)
 
+    def drop(self, name: str) -> None:
+        """Kill -9 and do not start again."""
+        worker = self._workers.pop(name)
+        worker.kill()
+        self.deaths["kill -9"] += 1
+        self._ended.append(worker)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a worker of this name, alive or to be started again."""
+        return name in self._workers
+
     def die_at(self, points: Mapping[str, str], cause: Callable[[], None] = lambda: None) -> None:
         """Let workers die at fail points: name → point; `cause` then makes them pass it."""
         for name, point in points.items():
