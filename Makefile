@@ -130,6 +130,7 @@ lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and h
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group test --output-file requirements/test.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group observability --output-file requirements/observability.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group compile --output-file requirements/compile.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group bench --output-file requirements/bench.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra web --output-file requirements/run.txt
 	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi
