@@ -56,13 +56,14 @@ class Step:
     @property
     def key(self) -> str:
         """Names the run in its campaign."""
-        mode = {0: "drain", None: "half"}.get(self.rate, f"{self.rate:g}" if self.rate else "")
-        return f"{self.system.name} {mode} {self.round}"
+        return f"{self.system.name} {self.mode} {self.round}"
 
     @property
     def mode(self) -> str:
         """What it is called in tables."""
-        return self.key.split(" ")[1]
+        if self.rate is None:
+            return "half"
+        return f"{self.rate:g}" if self.rate else "drain"
 
 
 def main() -> None:
@@ -133,8 +134,8 @@ def _run(stage: Stage, campaign: Campaign, steps: Sequence[Step], settings: Work
             if loaded != events:
                 logs.setdefault(events, _log(settings, events, stage.partitions))
                 stage.clear(inputs=True)
-                stage.load(logs[events])
-                if any(x.system.warms for x in steps if x.rate == 0):
+                stage.load(logs[events].records)
+                if any(x.system.warms for x in steps):
                     _load_warmup(stage, settings)
                 loaded = events
             else:
@@ -163,13 +164,13 @@ def _warm_broker(stage: Stage, settings: Workload) -> None:
     """Let the plain loop drain a log of which nothing is kept."""
     stage.clear(inputs=True)
     log = _log(replace(settings, seed=settings.seed + 1), _BROKER_WARMUP_EVENTS, stage.partitions)
-    stage.load(log)
+    stage.load(log.records)
     _drain(stage, Step(0, find()["raw"], 0), log)
 
 
 def _load_warmup(stage: Stage, settings: Workload) -> None:
     other = replace(settings, seed=settings.seed + 2, events=_WARMUP_EVENTS)
-    stage.load(_log(other, _WARMUP_EVENTS, stage.partitions), WARMUP_PREFIX)
+    stage.load(_log(other, _WARMUP_EVENTS, stage.partitions).records, WARMUP_PREFIX)
 
 
 def _drain(stage: Stage, step: Step, log: Log) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def _drain(stage: Stage, step: Step, log: Log) -> dict[str, Any]:
     if not finished:
         done = f"{watch.done:,} of {watch.total:,} records"
         return {"fault": f"it took {done}. The end of its log:\n{running.last_words()}"}
-    _keep_output(stage, step, log.records[0].offset, {"events": len(log.records)})
+    _keep_output(stage, step, len(log.records))
     return {"events": watch.total, **over_middle(watch.looks, watch.total)}
 
 
@@ -194,9 +195,8 @@ def _open(stage: Stage, step: Step, settings: Workload, rate: float) -> dict[str
     beginning = settings.studios + settings.orders_in_flight
     events = beginning + int(rate * _OPEN_SECONDS)
     log = Log.of(workload.generate(replace(settings, events=events)), stage.partitions)
-    first = Log.of([(x.topic, x.key, x.value) for x in log.records[:beginning]], stage.partitions)  # type: ignore[misc]
     generator = Generator(stage.servers, log.records[beginning:], rate)
-    stage.load(first)
+    stage.load(log.records[:beginning])
     running = stage.start(step.system)
     watch, reader = Watch(stage, running, log), Reader(stage)
     watch.start()
@@ -214,7 +214,7 @@ def _open(stage: Stage, step: Step, settings: Workload, rate: float) -> dict[str
         reader.stop()
     if not finished:
         return {"fault": f"it took {watch.done:,} of {watch.total:,} records", "rate": round(rate)}
-    _keep_output(stage, step, 0, {"events": events})
+    _keep_output(stage, step, events)
     since = begun + _SETTLING_SECONDS
     due = {x[:3]: begun + n / rate for n, x in enumerate(log.records[beginning:])}
     looks = [look for look in watch.looks if since <= look.at <= sent]
@@ -232,16 +232,17 @@ def _open(stage: Stage, step: Step, settings: Workload, rate: float) -> dict[str
 # ---- checks
 
 
-def _keep_output(stage: Stage, step: Step, _: int, how: dict[str, Any]) -> None:
+def _keep_output(stage: Stage, step: Step, events: int) -> None:
     """Put by what is to be checked when no measurement is disturbed by it."""
     if step.round == 0:
         return
     kept = {
-        **how,
+        "events": events,
         "open": step.rate != 0,
         "output": stage.read(topics.ORDER_HALTED.name),
         "journal": stage.read(topics.JOURNAL.name) if step.system.journal else None,
         "guarantee": step.system.guarantee,
+        "partitions_by_order": step.system.partitions_by_order,
     }
     _OUTPUTS.mkdir(parents=True, exist_ok=True)
     (_OUTPUTS / f"{step.key}.pickle").write_bytes(pickle.dumps(kept))
@@ -270,7 +271,12 @@ def _check(path: Path, settings: Workload, partitions: int) -> str:
         log = _log(settings, kept["events"], partitions)
     if kept["journal"] is not None:
         return checks.replayed(log, kept["output"], kept["journal"])
-    return checks.ended_well(log, kept["output"], kept["guarantee"])
+    return checks.ended_well(
+        log,
+        kept["output"],
+        kept["guarantee"],
+        partitions_by_order=kept["partitions_by_order"],
+    )
 
 
 if __name__ == "__main__":

@@ -58,9 +58,7 @@ class Generator:
         return late_ms
 
 
-def _send(
-    servers: str, records: Sequence[Placed], rate: float, start: Any, answers: Any
-) -> None:
+def _send(servers: str, records: Sequence[Placed], rate: float, start: Any, answers: Any) -> None:
     gc.disable()
     producer = Producer(
         {
@@ -116,7 +114,8 @@ class Reader(threading.Thread):
         while not self._ended.is_set():
             messages = self._consumer.consume(500, _POLL_SECONDS)
             now = time.monotonic()
-            self._seen += [(now, x.value()) for x in messages if not x.error() and x.value()]
+            values = [x.value() for x in messages if not x.error()]
+            self._seen += [(now, value) for value in values if value is not None]
         self._consumer.close()
 
     def stop(self) -> None:
@@ -138,7 +137,9 @@ class Reader(threading.Thread):
             "latency_samples": histogram.get_total_count(),
             "latency_ms": {
                 **{
-                    f"p{percentile:g}": round(histogram.get_value_at_percentile(percentile) / 1e3, 1)
+                    f"p{percentile:g}": round(
+                        histogram.get_value_at_percentile(percentile) / 1e3, 1
+                    )
                     for percentile in _PERCENTILES
                 },
                 "max": round(histogram.get_max_value() / 1e3, 1),

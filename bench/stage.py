@@ -107,6 +107,7 @@ class Stage:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        del self._admin  # Or it would go on looking for the broker.
         self.kafka.stop()
         shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -134,14 +135,14 @@ class Stage:
     def _topics(self) -> list[str]:
         return list(self._admin.list_topics(timeout=10).topics)
 
-    def load(self, log: Log, prefix: str = "") -> None:
-        """Write a log to the inputs, as fast as they take it."""
-        asyncio.run(self._load(log, prefix))
+    def load(self, records: Sequence[Placed], prefix: str = "") -> None:
+        """Write records to the inputs, as fast as they take them."""
+        asyncio.run(self._load(records, prefix))
 
-    async def _load(self, log: Log, prefix: str) -> None:
+    async def _load(self, records: Sequence[Placed], prefix: str) -> None:
         now_ms = int(time.time() * 1000)
         async with Sender(self.servers, topic_prefix=prefix) as sender:
-            await sender.send(Sent(x.topic, x.key, x.value, now_ms) for x in log.records)
+            await sender.send(Sent(x.topic, x.key, x.value, now_ms) for x in records)
 
     def start(self, system: System) -> Running:
         """Start a system on its core, with a group and a directory of its own."""

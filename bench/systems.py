@@ -28,6 +28,8 @@ class System:
     """Whether it says in which order it took its inputs, so that its output can be compared byte for
     byte."""
     warms: bool = False
+    partitions_by_order: bool = False
+    """Whether its output is not in the partition of the studio, because it cannot be."""
     leaves_out: str = ""
     needs: tuple[str, ...] = ()
     build: str = ""
@@ -91,6 +93,7 @@ def _peer(name: str, variant: dict[str, Any], described: dict[str, Any], here: P
         {k: str(v).format(**places) for k, v in variant.get("environment", {}).items()},
         variant.get("guarantee", "exactly-once"),
         warms=variant.get("warms", False),
+        partitions_by_order=variant.get("partitions_by_order", False),
         leaves_out=variant.get("leaves_out", ""),
         needs=tuple(described.get("needs", ())),
         build=described.get("build", ""),

@@ -107,7 +107,8 @@ class Watch(threading.Thread):
             sum(max(0, place.offset) for place in committed),
             sum(_cpu_seconds(pid) for pid in tree),
             _cpu_seconds(self._broker),
-            _cpu_seconds(os.getpid()) + sum(_cpu_seconds(x) for x in _tree(os.getpid())[1:])
+            _cpu_seconds(os.getpid())
+            + sum(_cpu_seconds(x) for x in _tree(os.getpid())[1:])
             - sum(_cpu_seconds(x) for x in [*tree, self._broker]),
             busy,
             stolen,
@@ -134,7 +135,9 @@ def peak_mib(looks: list[Look]) -> float:
 def between(first: Look, last: Look) -> dict[str, float | int | list[str]]:
     """Say what happened between two looks, and what speaks against counting it."""
     seconds, done = last.at - first.at, max(1, last.done - first.done)
-    busy = [after - before for before, after in zip(first.busy_seconds, last.busy_seconds, strict=True)]
+    busy = [
+        after - before for before, after in zip(first.busy_seconds, last.busy_seconds, strict=True)
+    ]
     system, broker, own = (
         last.system_seconds - first.system_seconds,
         last.broker_seconds - first.broker_seconds,

@@ -124,7 +124,9 @@ async def _send_at_rate(sender: Sender, records: list[Any], rate: float) -> floa
 class Worker:
     """One `orderhalt worker`, alone on its core."""
 
-    def __init__(self, servers: str, interval_ms: int, partitions: int, *, raw: bool = False) -> None:
+    def __init__(
+        self, servers: str, interval_ms: int, partitions: int, *, raw: bool = False
+    ) -> None:
         command = ["processor.cli", "worker", "--log-level", "warning"]
         if raw:
             command = ["bench.rawloop"]
