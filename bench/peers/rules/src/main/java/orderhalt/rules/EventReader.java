@@ -36,11 +36,9 @@ public final class EventReader {
         }
         Event event;
         try (JsonParser json = factory.createParser(value)) {
+            checkEncoding(value);
             json.nextToken();
-            event = read(topic, new Fields(json, instants));
-            if (json.nextToken() != null) {
-                throw new Rejection("malformed_json", "The value goes on after its end.");
-            }
+            event = readToItsEnd(topic, json);
         } catch (IOException fault) {
             throw new Rejection("malformed_json", "The value is not JSON.");
         }
@@ -49,6 +47,34 @@ public final class EventReader {
         }
         if (!isKey(key, studioId)) {
             throw new Rejection("key_mismatch", "The record's key differs from studio_id.");
+        }
+        return event;
+    }
+
+    /** UTF-8 without a byte-order mark has neither of these, and Jackson would take other encodings. */
+    private static void checkEncoding(byte[] value) throws Rejection {
+        boolean marked = value[0] == (byte) 0xEF || value[0] == (byte) 0xFE || value[0] == (byte) 0xFF;
+        if (marked || value[0] == 0 || value.length > 1 && value[1] == 0) {
+            throw new Rejection("malformed_json", "The value is not UTF-8, or has a byte-order mark.");
+        }
+    }
+
+    /** What is malformed anywhere is malformed, though it were no event before that. */
+    private Event readToItsEnd(String topic, JsonParser json) throws IOException, Rejection {
+        Event event = null;
+        Rejection rejection = null;
+        try {
+            event = read(topic, new Fields(json, instants));
+        } catch (Rejection found) {
+            rejection = found;
+        }
+        while (json.nextToken() != null) {
+            if (rejection == null) {
+                throw new Rejection("malformed_json", "The value goes on after its end.");
+            }
+        }
+        if (rejection != null) {
+            throw rejection;
         }
         return event;
     }
@@ -297,12 +323,12 @@ public final class EventReader {
         return new Event.AssetsChanged(studioId, type, assetIds, mark);
     }
 
-    private static String ignored(Fields fields) throws IOException {
+    private static String ignored(Fields fields) throws IOException, Rejection {
         fields.skip();
         return null;
     }
 
-    private static long ignoredInstant(Fields fields) throws IOException {
+    private static long ignoredInstant(Fields fields) throws IOException, Rejection {
         fields.skip();
         return Instants.NONE;
     }

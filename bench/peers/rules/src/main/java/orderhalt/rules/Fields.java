@@ -44,7 +44,11 @@ final class Fields {
         return json.nextToken() != JsonToken.END_ARRAY;
     }
 
-    void skip() throws IOException {
+    /** Leave out a field that nobody knows; half characters are looked for at its top alone. */
+    void skip() throws IOException, Rejection {
+        if (json.currentToken() == JsonToken.VALUE_STRING) {
+            checkHalves("The value", json.getText());
+        }
         json.skipChildren();
     }
 
@@ -75,6 +79,7 @@ final class Fields {
             throw invalid(field, "expected a string");
         }
         String text = json.getText();
+        checkHalves(field, text);
         if (text.length() > FREE_TEXT && text.codePointCount(0, text.length()) > FREE_TEXT) {
             text = text.substring(0, text.offsetByCodePoints(0, FREE_TEXT));
         }
@@ -151,8 +156,18 @@ final class Fields {
         for (int at = 0; at < text.length(); at++) {
             char c = text.charAt(at);
             if (Character.isISOControl(c)) {
+                checkHalves(field, text);
                 throw invalid(field, "holds a control character");
             }
+            if (Character.isSurrogate(c)) {
+                checkHalves(field, text);
+            }
+        }
+    }
+
+    private static void checkHalves(String field, String text) throws Rejection {
+        for (int at = 0; at < text.length(); at++) {
+            char c = text.charAt(at);
             if (Character.isSurrogate(c)) {
                 if (Character.isLowSurrogate(c) || at + 1 == text.length()
                         || !Character.isLowSurrogate(text.charAt(at + 1))) {
