@@ -3,6 +3,13 @@ package orderhalt.kstreams;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.util.List;
+import orderhalt.harness.Task;
+import orderhalt.rules.Cause;
+import orderhalt.rules.Emission;
+import orderhalt.rules.Event;
+import orderhalt.rules.EventReader;
+import orderhalt.rules.Rejection;
+import orderhalt.rules.Shard;
 import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.utils.Utils;
@@ -10,12 +17,6 @@ import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.processor.api.RecordMetadata;
-import orderhalt.rules.Cause;
-import orderhalt.rules.Emission;
-import orderhalt.rules.Event;
-import orderhalt.rules.EventReader;
-import orderhalt.rules.Rejection;
-import orderhalt.rules.Shard;
 
 /** All inputs of one partition: reads a record, applies it to the shard, sends on what comes of it. */
 final class HaltProcessor implements Processor<byte[], byte[], byte[], Output> {
@@ -75,7 +76,7 @@ final class HaltProcessor implements Processor<byte[], byte[], byte[], Output> {
             headers.add("ce_dataschema", DATA_SCHEMA);
             headers.add("content-type", CONTENT_TYPE);
             Output output = new Output(emission.value(), partition);
-            context.forward(new Record<>(emission.key(), output, timestamp, headers), HaltTopology.HALTED);
+            context.forward(new Record<>(emission.key(), output, timestamp, headers), Task.HALTED);
         }
     }
 
@@ -89,6 +90,6 @@ final class HaltProcessor implements Processor<byte[], byte[], byte[], Output> {
         headers.add("orderhalt_timestamp", Long.toString(record.timestamp()).getBytes(UTF_8));
         Output output = new Output(record.value(), partition);
         context.forward(
-                new Record<>(record.key(), output, record.timestamp(), headers), HaltTopology.REJECTED);
+                new Record<>(record.key(), output, record.timestamp(), headers), Task.REJECTED);
     }
 }

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import orderhalt.harness.Task;
 import orderhalt.rules.Rows;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -16,11 +17,6 @@ import org.apache.kafka.streams.state.Stores;
 
 /** The flow: seven co-partitioned inputs, one processor with its stores, two outputs. */
 final class HaltTopology {
-    static final List<String> INPUTS = List.of(
-            "order-placed", "order-cancelled", "order-reinstated", "asset-deleted", "asset-restored",
-            "lab-transfer", "balance-changed");
-    static final String HALTED = "order-halted";
-    static final String REJECTED = "orderhalt-rejected";
     private static final String SOURCE = "inputs";
     private static final String PROCESSOR = "halts";
 
@@ -28,9 +24,9 @@ final class HaltTopology {
 
     static Topology of(Settings settings, String prefix) {
         Topology topology = new Topology();
-        String[] inputs = INPUTS.stream().map(prefix::concat).toArray(String[]::new);
+        String[] inputs = Task.INPUTS.stream().map(prefix::concat).toArray(String[]::new);
         topology.addSource(SOURCE, new ByteArrayDeserializer(), new ByteArrayDeserializer(), inputs);
-        topology.addProcessor(PROCESSOR, () -> new HaltProcessor(prefix, settings.partitions()), SOURCE);
+        topology.addProcessor(PROCESSOR, () -> new HaltProcessor(prefix, settings.task().partitions()), SOURCE);
         for (Rows.Table table : Rows.Table.values()) {
             topology.addStateStore(
                     Stores.keyValueStoreBuilder(
@@ -42,7 +38,7 @@ final class HaltTopology {
         Serializer<Output> valueOf = (topic, output) -> output.value();
         StreamPartitioner<byte[], Output> toStudio =
                 (topic, key, output, count) -> Optional.of(Set.of(output.partition()));
-        for (String name : List.of(HALTED, REJECTED)) {
+        for (String name : List.of(Task.HALTED, Task.REJECTED)) {
             topology.addSink(name, prefix + name, new ByteArraySerializer(), valueOf, toStudio, PROCESSOR);
         }
         return topology;

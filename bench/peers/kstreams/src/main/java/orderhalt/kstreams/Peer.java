@@ -2,6 +2,8 @@ package orderhalt.kstreams;
 
 import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
+import orderhalt.harness.Drain;
+import orderhalt.harness.Task;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 
@@ -13,14 +15,14 @@ public final class Peer {
 
     public static void main(String[] arguments) throws Exception {
         Settings settings = Settings.of(System.getenv());
-        if (settings.warmupPrefix() != null) {
-            String application = settings.group() + "-warmup";
-            KafkaStreams streams = start(settings, application, settings.warmupPrefix());
-            new Drain(settings, application, settings.warmupPrefix()).await();
+        Task task = settings.task();
+        if (task.warmupPrefix() != null) {
+            KafkaStreams streams = start(settings, task.warmupGroup(), task.warmupPrefix());
+            new Drain(task, task.warmupGroup(), task.warmupPrefix()).await();
             streams.close(CLOSES_WITHIN);
             streams.cleanUp();
         }
-        KafkaStreams streams = start(settings, settings.group(), "");
+        KafkaStreams streams = start(settings, task.group(), "");
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             streams.close(CLOSES_WITHIN);

@@ -1,4 +1,4 @@
-package orderhalt.kstreams;
+package orderhalt.harness;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -10,21 +10,21 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 
 /** Waits until an application has taken its inputs to their ends. */
-final class Drain {
+public final class Drain {
     private static final long ASK_EVERY_MS = 100;
 
-    private final Settings settings;
+    private final Task task;
     private final String group;
     private final String prefix;
 
-    Drain(Settings settings, String group, String prefix) {
-        this.settings = settings;
+    public Drain(Task task, String group, String prefix) {
+        this.task = task;
         this.group = group;
         this.prefix = prefix;
     }
 
-    void await() throws ExecutionException, InterruptedException {
-        Map<String, Object> config = Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, settings.servers());
+    public void await() throws ExecutionException, InterruptedException {
+        Map<String, Object> config = Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, task.servers());
         try (Admin admin = Admin.create(config)) {
             Map<TopicPartition, Long> ends = ends(admin);
             while (!isAt(ends, admin)) {
@@ -48,8 +48,8 @@ final class Drain {
 
     private Map<TopicPartition, Long> ends(Admin admin) throws ExecutionException, InterruptedException {
         Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
-        for (String input : HaltTopology.INPUTS) {
-            for (int number = 0; number < settings.partitions(); number++) {
+        for (String input : Task.INPUTS) {
+            for (int number = 0; number < task.partitions(); number++) {
                 asked.put(new TopicPartition(prefix + input, number), OffsetSpec.latest());
             }
         }
