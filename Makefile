@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick bench-sweep peers peer-quix crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled bench bench-quick bench-sweep peers peer-quix peer-jvm peers-same crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -80,7 +80,13 @@ bench: $(VENV)-compiled/.bench build/bench/.linked ## Compare with all peers tha
 bench-sweep: $(VENV)-compiled/.bench build/bench/.linked ## Move one size at a time: what does an event cost? (ARGS="--only marks")
 	@$(BENCH) -m bench.sweep $(ARGS)
 
-peers: peer-quix ## Make what the benchmark compares with
+peers: peer-quix peer-jvm ## Make what the benchmark compares with
+
+peer-jvm: ## Make Kafka Streams and Flink for the benchmark (needs Java 17 or later and Maven)
+	@mvn --quiet --batch-mode --file bench/peers/pom.xml package
+
+peers-same: $(VENV)/.test peer-jvm ## Check that the rules in Java say what ours say, byte for byte (ARGS="--seeds 9")
+	@$(BIN)/python -m bench.peers.same $(ARGS)
 
 peer-quix: $(VENV)-quix/.peer ## Make Quix Streams for the benchmark, with the compiled rules
 

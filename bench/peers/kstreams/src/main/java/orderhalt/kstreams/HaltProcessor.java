@@ -43,6 +43,8 @@ final class HaltProcessor implements Processor<byte[], byte[], byte[], Output> {
         this.context = context;
         partition = context.taskId().partition();
         shard = new Shard(new StoreRows(context), prefix);
+        // What a changelog had is in the stores by now.
+        shard.loadAll();
     }
 
     @Override

@@ -45,6 +45,11 @@ final class HaltTopology {
     }
 
     private static KeyValueBytesStoreSupplier supplier(Settings settings, String name) {
-        return settings.inMemory() ? Stores.inMemoryKeyValueStore(name) : Stores.persistentKeyValueStore(name);
+        return switch (settings.store()) {
+            case "memory" -> HashStore.supplier(name);
+            case "tree" -> Stores.inMemoryKeyValueStore(name);
+            case "rocksdb" -> Stores.persistentKeyValueStore(name);
+            default -> throw new IllegalArgumentException("STORE is memory, tree or rocksdb");
+        };
     }
 }

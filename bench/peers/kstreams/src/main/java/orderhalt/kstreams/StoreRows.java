@@ -4,7 +4,6 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import orderhalt.rules.Rows;
-import org.apache.kafka.common.serialization.BytesSerializer;
 import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -33,8 +32,10 @@ final class StoreRows implements Rows {
 
     @Override
     public void forEach(Table table, byte[] prefix, BiConsumer<byte[], byte[]> consumer) {
-        try (KeyValueIterator<Bytes, byte[]> found =
-                stores.get(table).prefixScan(Bytes.wrap(prefix), new BytesSerializer())) {
+        if (prefix.length > 0) {
+            throw new UnsupportedOperationException("Here all studios are read at once.");
+        }
+        try (KeyValueIterator<Bytes, byte[]> found = stores.get(table).all()) {
             while (found.hasNext()) {
                 KeyValue<Bytes, byte[]> row = found.next();
                 consumer.accept(row.key.get(), row.value);

@@ -17,6 +17,12 @@ public interface Rows {
 
         /** The name of its store. */
         public final String store = name().toLowerCase(java.util.Locale.ROOT);
+
+        private static final Table[] OF_ASSETS = {PRODUCTS, PHOTOS, PACKAGES};
+
+        static Table of(AssetType type) {
+            return OF_ASSETS[type.ordinal()];
+        }
     }
 
     /** Give a row, or null. */
@@ -24,6 +30,6 @@ public interface Rows {
 
     void put(Table table, byte[] key, byte[] row);
 
-    /** Give all rows whose key begins with {@code prefix}. */
+    /** Give all rows whose key begins with {@code prefix}, which is a studio's or empty. */
     void forEach(Table table, byte[] prefix, BiConsumer<byte[], byte[]> consumer);
 }

@@ -10,7 +10,7 @@ import java.util.List;
  * The rules of one partition: an event in, records out, changed rows into the store (contract.md §3-§5).
  *
  * <p>Orders in flight, marks and accounts of a studio are in memory, with the indexes made of them; they
- * are read from the store when a studio is first met. Closed orders are in the store alone. Rows are
+ * are read from the store all at once ({@link #loadAll}), or when a studio is first met. Closed orders are in the store alone. Rows are
  * written at the end of each event.
  */
 public final class Shard {
@@ -21,6 +21,7 @@ public final class Shard {
     private final Concluder concluder;
     private final HashMap<String, Studio> studios = new HashMap<>();
     private final StudioLoader loader;
+    private boolean isLoaded;
     // Of the event that is being applied.
     private final ArrayList<OrderState> affected = new ArrayList<>();
     private final ArrayList<OrderState> changed = new ArrayList<>();
@@ -30,12 +31,18 @@ public final class Shard {
     public Shard(Rows rows, String prefix) {
         this.rows = rows;
         concluder = new Concluder(source(prefix));
-        loader = new StudioLoader(rows, codec);
+        loader = new StudioLoader(rows, codec, studios);
     }
 
     /** What ce_source says. */
     public static String source(String prefix) {
         return prefix.isEmpty() ? "/orderhalt" : "/orderhalt/" + prefix;
+    }
+
+    /** Read all rows now, and none of a studio that is new. */
+    public void loadAll() {
+        loader.loadAll();
+        isLoaded = true;
     }
 
     /** Whether a studio has been met; only then is its partition known to be right. */
@@ -50,8 +57,7 @@ public final class Shard {
     public List<Emission> apply(Event event, Cause cause) throws Rejection {
         Studio studio = studios.get(event.studioId());
         if (studio == null) {
-            studio = loader.load(event.studioId());
-            studios.put(event.studioId(), studio);
+            studio = meet(event.studioId());
         }
         affected.clear();
         changed.clear();
@@ -70,6 +76,15 @@ public final class Shard {
         concluder.conclude(studio, affected, event, cause, emitted, changed);
         writeOrders();
         return emitted;
+    }
+
+    private Studio meet(String studioId) {
+        if (!isLoaded) {
+            return loader.load(studioId);
+        }
+        Studio studio = new Studio(studioId);
+        studios.put(studioId, studio);
+        return studio;
     }
 
     private void writeOrders() {
@@ -174,7 +189,7 @@ public final class Shard {
         AssetType type = event.type();
         HashMap<String, Mark> marks = studio.marks.get(type.ordinal());
         Mark mark = event.mark();
-        Rows.Table table = Rows.Table.values()[Rows.Table.PRODUCTS.ordinal() + type.ordinal()];
+        Rows.Table table = Rows.Table.of(type);
         byte[] row = null;
         LinkedHashSet<OrderState> users = new LinkedHashSet<>();
         for (String asset : event.assetIds()) {
