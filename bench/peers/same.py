@@ -25,8 +25,8 @@ from processor.rules.machine import Machine
 from processor.simulator import Settings, simulate
 from schemas.errors import Rejection
 from schemas.partitioning import default_partition
-from tests.golden.make import EVENTS
 from tests.contract.vocabulary import numbered
+from tests.golden.make import EVENTS
 
 _HERE: Final = Path(__file__).parent
 _PARTITIONS: Final = 4
@@ -65,16 +65,15 @@ def main() -> None:
 
 def logs(events: int, seeds: int) -> Iterator[tuple[str, list[Record]]]:
     """Give every log with its name."""
-    golden = [
-        Record(x.topic, 0, x.offset, x.timestamp, x.key, x.value)
-        for x in numbered(EVENTS)
-    ]
+    golden = [Record(x.topic, 0, x.offset, x.timestamp, x.key, x.value) for x in numbered(EVENTS)]
     yield "golden events", golden
     for seed in range(1, seeds + 1):
         settings = Workload(seed=seed, events=events, orders_in_flight=events // 8, studios=200)
         yield (
             f"workload {seed}",
-            placed((x.topic, x.key, x.value, 1_767_600_000_000) for x in workload.generate(settings)),
+            placed(
+                (x.topic, x.key, x.value, 1_767_600_000_000) for x in workload.generate(settings)
+            ),
         )
         world = Settings(seed=seed, studios=20, trouble=3.0, malformed_share=0.02)
         records = itertools.islice(simulate(world), events)
@@ -113,12 +112,19 @@ def theirs(log: Sequence[Record], reload: int) -> list[list[str]]:
     """Say what the rules in Java make of each record."""
     lines = [
         "\t".join(
-            [x.topic, str(x.partition), str(x.offset), str(x.timestamp_ms), _base64(x.key), _base64(x.value)]
+            [
+                x.topic,
+                str(x.partition),
+                str(x.offset),
+                str(x.timestamp_ms),
+                _base64(x.key),
+                _base64(x.value),
+            ]
         )
         for x in log
     ]
     jars = f"{_HERE}/rules/target/*:{_HERE}/kstreams/target/dependency/*"
-    done = subprocess.run(  # noqa: S603 - what the makefile has built
+    done = subprocess.run(
         ["java", "-ea", "-XX:+UseSerialGC", "-cp", jars, "orderhalt.rules.Replay", str(reload)],  # noqa: S607
         input="\n".join(lines) + "\n",
         capture_output=True,

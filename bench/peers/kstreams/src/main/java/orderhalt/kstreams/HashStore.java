@@ -8,6 +8,7 @@ import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.processor.StateStoreContext;
+import org.apache.kafka.streams.query.Position;
 import org.apache.kafka.streams.state.KeyValueBytesStoreSupplier;
 import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.KeyValueStore;
@@ -20,6 +21,9 @@ import org.apache.kafka.streams.state.KeyValueStore;
 final class HashStore implements KeyValueStore<Bytes, byte[]> {
     private final String name;
     private final Map<Bytes, byte[]> rows = new HashMap<>();
+    /** For interactive queries, of which there are none. */
+    private final Position position = Position.emptyPosition();
+
     private boolean open;
 
     private HashStore(String name) {
@@ -70,6 +74,11 @@ final class HashStore implements KeyValueStore<Bytes, byte[]> {
     @Override
     public boolean isOpen() {
         return open;
+    }
+
+    @Override
+    public Position getPosition() {
+        return position;
     }
 
     @Override
