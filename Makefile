@@ -13,7 +13,7 @@ PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-rules compiled test-compiled availability bench bench-quick recovery crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
+.PHONY: help demo test test-fast test-rules compiled test-compiled availability bench bench-quick bench-sweep recovery peers peer-quix peer-jvm peers-same crash faults simulation retail lint format types lock clean test-system schemas observability dashboards
 
 help: ## Show this help
 	@echo 'Usage: make TARGET [ARGS="…"]'
@@ -71,10 +71,39 @@ test-compiled: compiled ## Run the tests of rules and codec on the compiled rule
 	@cd build/compiled && ../../$(VENV)-compiled/bin/python -m pytest $(RULES_TESTS) -m "rules and not pure" \
 		--numprocesses auto $(ARGS)
 
-bench: compiled ## Measure the compiled rules alone, and one worker on one core (ARGS go to the latter)
-	@rm -rf build/bench && mkdir -p build/bench && cp -r tests bench build/bench/
-	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.rules
-	@cd build/bench && ../../$(VENV)-compiled/bin/python -m bench.worker --rate 20000 $(ARGS)
+# Not from the checkout, whose rules are not compiled and would come first.
+BENCH = cd build/bench && ../../$(VENV)-compiled/bin/python
+
+bench: $(VENV)-compiled/.bench build/bench/.linked ## Compare with all peers that are built, each on one core (ARGS="--runs 1")
+	@$(BENCH) -m bench.compare $(ARGS)
+
+bench-sweep: $(VENV)-compiled/.bench build/bench/.linked ## Move one size at a time: what does an event cost? (ARGS="--only marks")
+	@$(BENCH) -m bench.sweep $(ARGS)
+
+peers: peer-quix peer-jvm ## Make what the benchmark compares with
+
+peer-jvm: ## Make Kafka Streams and Flink for the benchmark (needs Java 17 or later and Maven)
+	@mvn --quiet --batch-mode --file bench/peers/pom.xml package
+
+peers-same: $(VENV)/.test peer-jvm ## Check that the rules in Java say what ours say, byte for byte (ARGS="--seeds 9")
+	@$(BIN)/python -m bench.peers.same $(ARGS)
+
+peer-quix: $(VENV)-quix/.peer ## Make Quix Streams for the benchmark, with the compiled rules
+
+$(VENV)-quix/.peer: requirements/peer-quix.txt $(VENV)-compiled/.wheel
+	@$(MAKE) --no-print-directory VENV=$(VENV)-quix $(VENV)-quix/bin/python
+	@$(VENV)-quix/bin/python $(LOCKED) requirements/peer-quix.txt
+	@$(VENV)-quix/bin/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
+	@touch $@
+
+$(VENV)-compiled/.bench: requirements/bench.txt $(VENV)-compiled/.wheel
+	@$(VENV)-compiled/bin/python $(LOCKED) requirements/bench.txt
+	@touch $@
+
+build/bench/.linked:
+	@rm -rf build/bench && mkdir -p build/bench
+	@ln -s ../../bench ../../tests build/bench/
+	@touch $@
 
 availability: compiled ## Measure how long nobody looks after a partition when workers die, leave, join (ARGS="--rounds 1")
 	@rm -rf build/availability && mkdir -p build/availability && cp -r tests bench build/availability/
@@ -138,8 +167,10 @@ lock: $(VENV)/.dev ## Solve the dependencies anew and lock them by version and h
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group test --output-file requirements/test.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group observability --output-file requirements/observability.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group compile --output-file requirements/compile.txt
+	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group bench --output-file requirements/bench.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra local --extra web --group build --output-file requirements/local.txt
 	@$(COMPILE) --constraint requirements/dev.txt --extra web --output-file requirements/run.txt
+	@$(COMPILE:pyproject.toml=bench/peers/quix/requirements.in) --upgrade --output-file requirements/peer-quix.txt
 	@if grep -n '://' requirements/*.txt; then echo 'lock: an address must not stand in a lock file' >&2; exit 1; fi
 
 clean: ## Remove everything that make and the tools have made

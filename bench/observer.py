@@ -63,7 +63,7 @@ async def _measure(arguments: argparse.Namespace, servers: str) -> dict[str, Any
     await topicadmin.create(deployment, partitions=_PARTITIONS, replication_factor=1)
     async with Sender(servers) as sender:
         await sender.send(itertools.islice(simulate(Settings(studios=2_000)), arguments.events))
-    worker = Worker(servers, deployment.commit_interval_ms)
+    worker = Worker(servers, deployment.commit_interval_ms, _PARTITIONS)
     await asyncio.sleep(_UNTIL_IT_DRAINS_SECONDS)
     stacks = _look(worker.pid, arguments.seconds)
     finished = worker.wait_until_applied(servers, _PARTITIONS, 300.0)

@@ -1,16 +1,17 @@
 """The limit: our rules in a plain loop over aiokafka, exactly once, without Faust and all that it brings.
 
-    python -m bench.rawloop --bootstrap-servers HOST:PORT --partitions N
+    python -m bench.rawloop
 
-Started by `bench.worker --raw`. It takes what a poll brings, and every 100 ms writes rows, records of
-`order-halted`, journal and offsets in one transaction for all partitions. It recovers nothing, checks
+Started by `bench.worker --raw` and `bench.compare`, with the variables of bench/peers/README.md. It
+takes what a poll brings, and at every interval writes rows, records of `order-halted`, journal and
+offsets in one transaction for all partitions. It recovers nothing, checks
 nothing, serves nothing, and cannot share its partitions: it is there to be compared with.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -24,21 +25,21 @@ from schemas import private, topics
 from schemas.errors import Rejection
 from schemas.halted import Emission
 
-_INTERVAL_SECONDS = 0.1
-_GROUP = "orderhalt"
 _BATCH_BYTES = 512 * 1024
 
 
 class Loop:
     """One consumer, one transactional producer, and a machine for each partition."""
 
-    def __init__(self, servers: str, partitions: int) -> None:
+    def __init__(self, servers: str, partitions: int, group: str, interval_ms: int) -> None:
+        self.group = group
+        self.interval_seconds = interval_ms / 1000
         self.machines = {
             number: Machine(number, partitions=partitions) for number in range(partitions)
         }
         self.consumer = AIOKafkaConsumer(
             bootstrap_servers=servers,
-            group_id=_GROUP,
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -46,7 +47,7 @@ class Loop:
         )
         self.producer = AIOKafkaProducer(
             bootstrap_servers=servers,
-            transactional_id="raw",
+            transactional_id=group,
             max_batch_size=_BATCH_BYTES,
             linger_ms=0,
             retry_backoff_ms=20,
@@ -63,14 +64,14 @@ class Loop:
         )
         await self.consumer.start()
         garbage.settle()
-        due = time.monotonic() + _INTERVAL_SECONDS
+        due = time.monotonic() + self.interval_seconds
         while not stopping.is_set():
             polled = await self.consumer.getmany(timeout_ms=50)
             for place, records in polled.items():
                 self.take(place, records)
             if time.monotonic() >= due:
                 await self.commit()
-                due = time.monotonic() + _INTERVAL_SECONDS
+                due = time.monotonic() + self.interval_seconds
         await self.consumer.stop()
         await self.producer.stop()
 
@@ -101,7 +102,7 @@ class Loop:
             for topic, entries in self._entries(number).items():
                 deliveries += await self._send(topic, number, entries)
             self.runs[number], self.emissions[number] = [], []
-        await self.producer.send_offsets_to_transaction(offsets, _GROUP)
+        await self.producer.send_offsets_to_transaction(offsets, self.group)
         await asyncio.gather(*deliveries)
         await self.producer.commit_transaction()
 
@@ -130,17 +131,19 @@ class Loop:
         return futures
 
 
-async def _main(servers: str, partitions: int) -> None:
+async def _main() -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    await Loop(servers, partitions).run(partitions, stopping)
+    given = os.environ
+    partitions = int(given["BENCH_PARTITIONS"])
+    loop = Loop(
+        given["ORDERHALT_BOOTSTRAP_SERVERS"],
+        partitions,
+        given["BENCH_GROUP"],
+        int(given["ORDERHALT_COMMIT_INTERVAL_MS"]),
+    )
+    await loop.run(partitions, stopping)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--bootstrap-servers", required=True)
-    parser.add_argument("--partitions", type=int, default=4)
-    arguments = parser.parse_args()
-    asyncio.run(_main(arguments.bootstrap_servers, arguments.partitions))
+    asyncio.run(_main())

@@ -48,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--rate", type=float, default=0.0, help="0: drain a preloaded log")
-    parser.add_argument("--partitions", type=int, default=4, help="4 with --raw")
+    parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--studios", type=int, default=2_000)
     parser.add_argument("--in-flight", type=int, default=20_000)
     parser.add_argument("--interval-ms", type=int, default=100)
@@ -79,11 +79,11 @@ async def _measure(arguments: argparse.Namespace, servers: str) -> dict[str, Any
     async with Sender(servers) as sender:
         if not arguments.rate:
             await sender.send(records)
-            worker = Worker(servers, arguments.interval_ms, raw=arguments.raw)
+            worker = Worker(servers, arguments.interval_ms, arguments.partitions, raw=arguments.raw)
             sent_at = None
         else:
             prepared = list(records)
-            worker = Worker(servers, arguments.interval_ms, raw=arguments.raw)
+            worker = Worker(servers, arguments.interval_ms, arguments.partitions, raw=arguments.raw)
             await asyncio.sleep(3)
             sent_at = await _send_at_rate(sender, prepared, arguments.rate)
     finished = worker.wait_until_applied(servers, arguments.partitions, arguments.timeout)
@@ -124,13 +124,17 @@ async def _send_at_rate(sender: Sender, records: list[Any], rate: float) -> floa
 class Worker:
     """One `orderhalt worker`, alone on its core."""
 
-    def __init__(self, servers: str, interval_ms: int, *, raw: bool = False) -> None:
+    def __init__(
+        self, servers: str, interval_ms: int, partitions: int, *, raw: bool = False
+    ) -> None:
         command = ["processor.cli", "worker", "--log-level", "warning"]
         if raw:
-            command = ["bench.rawloop", "--bootstrap-servers", servers]
+            command = ["bench.rawloop"]
         environment = os.environ | {
             "ORDERHALT_BOOTSTRAP_SERVERS": servers,
             "ORDERHALT_COMMIT_INTERVAL_MS": str(interval_ms),
+            "BENCH_GROUP": "orderhalt",
+            "BENCH_PARTITIONS": str(partitions),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command],
