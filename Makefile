@@ -113,8 +113,9 @@ recovery: compiled ## Measure how soon a worker commits after its start, by its 
 	@rm -rf build/recovery && mkdir -p build/recovery && cp -r tests bench build/recovery/
 	@cd build/recovery && ../../$(VENV)-compiled/bin/python -m bench.recovery $(ARGS)
 
-bench-quick: $(VENV)/.test ## Count the instructions of rules and decoder, against the last count (needs valgrind)
+bench-quick: $(VENV)/.test $(VENV)-compiled/.bench build/bench/.linked ## Instructions an event against the last count (needs valgrind), and the ratio to the raw loop
 	@$(BIN)/python -m bench.instructions $(ARGS)
+	@$(BENCH) -m bench.compare --campaign quick --fresh --systems orderhalt,raw --modes drain --runs 1 --events 300000
 
 test-rules: test-rules-3.12 test-rules-3.13 ## Run the tests of rules and codec on the other Pythons of this machine
 

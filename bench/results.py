@@ -33,6 +33,7 @@ class Campaign:
             "workload": workload.describe() | {"events": workload.events},
             "partitions": arguments["partitions"],
             "commit_interval_ms": arguments["interval_ms"],
+            "real_year": arguments["real_year"],
         }
         self.runs: dict[str, dict[str, Any]] = {}
         self.machine: dict[str, Any] = description()

@@ -117,10 +117,13 @@ class Stage:
         return self.kafka.bootstrap_servers
 
     def clear(self, *, inputs: bool) -> None:
-        """Delete what systems have written, with `inputs` also all that was loaded; make it anew."""
+        """Delete what systems have written, with `inputs` also the log, and make the topics anew.
+
+        What was loaded to warm up by stays.
+        """
         warmups = {WARMUP_PREFIX + name for name in _INPUTS}
         names = {name for name in self._topics() if not name.startswith("__")}
-        unwanted = names if inputs else names - set(_INPUTS) - warmups
+        unwanted = names - warmups if inputs else names - warmups - set(_INPUTS)
         if unwanted:
             for deleted in self._admin.delete_topics(sorted(unwanted)).values():
                 deleted.result()
