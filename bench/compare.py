@@ -50,7 +50,7 @@ def main() -> None:
     path = RESULTS / f"{arguments.campaign}.json"
     if arguments.fresh:
         path.unlink(missing_ok=True)
-    campaign = Campaign(path, settings, vars(arguments))
+    campaign = Campaign.go_on(path, settings, vars(arguments))
     steps = [step for step in plan(systems, arguments) if not campaign.has(step.key)]
     outputs = _OUTPUTS / arguments.campaign
     if steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bench.machine import description
 from bench.systems import ROOT
@@ -27,25 +27,39 @@ _FIGURES: Final = (
 class Campaign:
     """Runs by their key, and what they have in common."""
 
-    def __init__(self, path: Path, workload: Workload, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, head: dict[str, Any], machine: dict[str, Any], runs: dict[str, Any]
+    ) -> None:
         self.path = path
-        self.head = {
+        self.head = head
+        self.machine = machine
+        self.runs: dict[str, dict[str, Any]] = runs
+
+    @classmethod
+    def go_on(cls, path: Path, workload: Workload, arguments: Mapping[str, Any]) -> Self:
+        """Begin a campaign, or go on with it where it has the same settings."""
+        head = {
             "workload": workload.describe() | {"events": workload.events},
             "partitions": arguments["partitions"],
             "commit_interval_ms": arguments["interval_ms"],
             "real_year": arguments["real_year"],
         }
-        self.runs: dict[str, dict[str, Any]] = {}
-        self.machine: dict[str, Any] = description()
-        if path.exists():
-            found = json.loads(path.read_text())
-            differing = {k: (found[k], v) for k, v in self.head.items() if found[k] != v}
-            if differing:
-                raise SystemExit(
-                    f"{path} was made with other settings: {differing}. Give this campaign another "
-                    "name with --campaign, or go on with the settings of that one."
-                )
-            self.runs, self.machine = found["runs"], found["machine"]
+        if not path.exists():
+            return cls(path, head, description(), {})
+        found = cls.read(path)
+        if found.head != head:
+            raise SystemExit(
+                f"{path} was made with other settings: {found.head}, and not {head}. Give this "
+                "campaign another name with --campaign, or go on with the settings of that one."
+            )
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what a campaign has so far."""
+        head = json.loads(path.read_text())
+        machine, runs = head.pop("machine"), head.pop("runs")
+        return cls(path, head, machine, runs)
 
     def has(self, key: str) -> bool:
         """Whether this run is done; one with a fault is run again."""

@@ -147,11 +147,12 @@ class Stage:
         async with Sender(self.servers, topic_prefix=prefix) as sender:
             await sender.send(Sent(x.topic, x.key, x.value, now_ms) for x in records)
 
-    def start(self, system: System) -> Running:
-        """Start a system on its core, with a group and a directory of its own."""
+    def start(self, system: System, group: str = "") -> Running:
+        """Start a system on its core, with a directory of its own, and a group if none is given."""
         self._runs += 1
-        group = f"bench-{self._runs}-{system.name}"
-        home = self._directory / group
+        name = f"bench-{self._runs}-{system.name}"
+        group = group or name
+        home = self._directory / name
         (home / "state").mkdir(parents=True)
         interval_ms = system.interval_ms or self.interval_ms
         environment = {

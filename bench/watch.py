@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,8 +51,12 @@ class Look(NamedTuple):
 class Watch(threading.Thread):
     """Looks until told to stop; `wait` until the group has reached the end."""
 
-    def __init__(self, stage: Stage, running: Running, log: Log) -> None:
+    def __init__(
+        self, stage: Stage, running: Running, log: Log, further_pids: Sequence[int] = ()
+    ) -> None:
+        """Look at `running`, and at what else belongs to the system, if it is more than one process."""
         super().__init__(daemon=True)
+        self._further_pids = further_pids
         self.looks: list[Look] = []
         self.total = sum(log.ends.values())
         self._running = running
@@ -99,7 +104,8 @@ class Watch(threading.Thread):
 
     def _look(self) -> Look:
         committed = self._consumer.committed(self._places, timeout=5)
-        tree = _tree(self._running.pid)
+        roots = [self._running.pid, *self._further_pids]
+        tree = [pid for root in roots for pid in _tree(root)]
         broker_bytes, broker_calls = _io(self._broker)
         busy, stolen = _cores()
         return Look(
