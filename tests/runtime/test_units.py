@@ -382,7 +382,7 @@ def test_a_producer_that_was_fenced_between_two_steps_says_so() -> None:
             manager.fatal_error(ProducerFenced())
             return []
 
-        writer._send = fenced_meanwhile  # type: ignore[method-assign]
+        writer._send = fenced_meanwhile  # type: ignore[method-assign, assignment]
         await writer.commit(a_work())
 
     with pytest.raises(ProducerFenced):
