@@ -22,10 +22,6 @@ one that belongs to the next transaction of the same producer: a late EndTxn cou
 halfway, a late offset commit could set its offsets back. So such a question is never repeated
 (`_never_repeated`); with the process its producer epoch ends, and late questions are refused.
 
-The first question of a transaction is refused while the markers of the one before are still being
-written. That is an answer, not a lost one, so asking again is safe; aiokafka would wait 20 ms each time,
-as long as a whole window may be (`_soon_asked_again`).
-
 A transaction that fails, or takes longer than 0.8 of the transaction timeout, ends the process
 (`failstop`): whether it counted is then for the next owner to find out. A worker that lost its
 partition without noticing was fenced by the new owner's InitProducerId (one transactional id a
@@ -41,12 +37,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    ConcurrentTransactions,
-    IllegalOperation,
-    KafkaError,
-    NodeNotReadyError,
-)
+from aiokafka.errors import IllegalOperation, KafkaError, NodeNotReadyError
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
     AddPartitionsToTxnRequest,
@@ -71,13 +62,6 @@ _COORDINATION: Final = (
     TxnOffsetCommitRequest,
 )
 
-#: A refusal because the transaction before is still being completed.
-_CONCURRENT: Final = ConcurrentTransactions.errno
-#: After it the question is asked again so much later, each time twice as late as before.
-_FIRST_PAUSE_SECONDS: Final = 0.002
-#: So often, 60 ms in all; then aiokafka waits and asks in its own way.
-_PATIENCE: Final = 5
-
 Entry = tuple[bytes | None, bytes | None, "Headers"]
 
 
@@ -98,8 +82,7 @@ class PartitionWriter:
         self._config = config
         self._partition = partition
         self._producer = clients.transactional_producer(config, partition)
-        send = _never_repeated(self._producer.client.send)
-        self._producer.client.send = _soon_asked_again(send)
+        self._producer.client.send = _never_repeated(self._producer.client.send)
         self.changelog_ends: dict[str, int] = {}
         """Table → least end offset of its changelog; goes into the positions row."""
 
@@ -216,27 +199,6 @@ def _never_repeated(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
             raise
 
     return send_once
-
-
-def _soon_asked_again(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Wait milliseconds, not aiokafka's 20, for the transaction before to be complete."""
-
-    async def send_until_complete(node_id: int, request: Any, **kwargs: Any) -> Any:
-        answer = await send(node_id, request, **kwargs)
-        if isinstance(request, AddPartitionsToTxnRequest):
-            for tried in range(_PATIENCE):
-                if not _is_concurrent(answer):
-                    break
-                await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**tried)
-                answer = await send(node_id, request, **kwargs)
-        return answer
-
-    return send_until_complete
-
-
-def _is_concurrent(answer: Any) -> bool:
-    """Whether partitions were refused because the transaction before is not complete yet."""
-    return any(code == _CONCURRENT for _, partitions in answer.errors for _, code in partitions)
 
 
 def positions_row(
