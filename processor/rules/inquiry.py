@@ -110,8 +110,7 @@ class LineState(Struct, frozen=True):
     line_id: str
     product_id: str
     package_id: str | None
-    photo_count: int | None
-    """None once every line is secured: the photos are not kept then."""
+    photo_count: int
     secured: bool
     """A transfer of it, or of the whole order, has succeeded: nothing can stop it any more."""
     codes: tuple[ReasonCode, ...]
@@ -271,7 +270,7 @@ def _lines(
                 line.line_id,
                 line.product_id,
                 line.package_id,
-                len(line.photo_ids) if unsecured_ids else None,
+                len(line.photo_ids),
                 line.line_id not in unsecured_ids,
                 _codes({finding.code for finding in findings}),
                 tuple(gone),

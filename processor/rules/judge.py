@@ -119,23 +119,6 @@ def unsecured_lines(placed: Placed, transfers: tuple[Transfer, ...]) -> tuple[Li
     return tuple([line for line in placed.lines if line.package_id not in secured])
 
 
-def as_transferred(placed: Placed) -> Placed:
-    """Give an order of which every line is secured without its photos.
-
-    A success stays the kept transfer of its scope for ever, so they can never matter again.
-    """
-    for line in placed.lines:
-        if line.photo_ids:
-            break
-    else:
-        return placed
-    lines = tuple([Line(x.line_id, x.product_id, (), x.package_id) for x in placed.lines])
-    return Placed(
-        placed.version, placed.occurred_at, placed.event_id, placed.placed_at,
-        lines, placed.cost_minor, placed.currency, placed.paid,
-    )  # fmt: skip
-
-
 def closing(order: Facts) -> int:
     """Give when a SECURED order closed, in microseconds.
 

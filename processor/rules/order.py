@@ -9,14 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from processor.rules.judge import (
-    SECURED,
-    UNPLACED,
-    Phase,
-    as_transferred,
-    standing_by,
-    unsecured_lines,
-)
+from processor.rules.judge import SECURED, UNPLACED, Phase, standing_by
 from processor.rules.rows import (
     FORMAT,
     Halt,
@@ -143,15 +136,10 @@ class OrderState:
         else:
             self.currency = placed.currency
             self.cost = 0 if self.currency in self.settled else placed.cost_minor
-            if self.transfers and not self.lines and not unsecured_lines(placed, self.transfers):
-                # The order is secured, cancelled or not: the row must not depend on which came first.
-                self.placed = as_transferred(placed)
         self.moved = True
 
     def close(self) -> None:
         """Take note that its last line has been secured, when nothing else has changed."""
-        assert self.placed is not None
-        self.placed = as_transferred(self.placed)
         self.phase, self.lines = SECURED, ()
         self.moved = True
 

@@ -35,7 +35,6 @@ class Line(Struct, frozen=True, gc=False, array_like=True):
     line_id: str
     product_id: str
     photo_ids: tuple[str, ...]
-    """None any more once every line of the order is secured."""
     package_id: str | None
 
 
