@@ -68,7 +68,8 @@ class Sending:
         self._path = directory / f"{prefix}sender.sent"
         self._complaints = directory / f"{prefix}sender.log"
         self._arguments = [servers, prefix, *map(str, (partitions, seed, studios))]
-        self._wanted = 0
+        self.wanted = 0
+        """How many records it was asked for."""
 
     def __enter__(self) -> Self:
         with self._path.open("wb") as told, self._complaints.open("wb") as complaints:
@@ -87,7 +88,7 @@ class Sending:
     def send(self, count: int, per_second: float = 0.0) -> None:
         """Have `count` more records sent."""
         assert self._process.stdin is not None
-        self._wanted += count
+        self.wanted += count
         self._process.stdin.write(f"{count} {per_second}\n".encode())
         self._process.stdin.flush()
 
@@ -101,7 +102,7 @@ class Sending:
     def done(self) -> bool:
         """Whether all that was asked for is acknowledged."""
         assert self._process.poll() is None, self._complaints.read_text()[-2000:]
-        return self.sent == self._wanted
+        return self.sent == self.wanted
 
     def _tail(self) -> bytes:
         with self._path.open("rb") as file:

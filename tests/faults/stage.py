@@ -99,7 +99,7 @@ class Act:
     fleet: Fleet
     load: Load
 
-    def catch_up(self, within: float = 60.0) -> None:
+    def catch_up(self, within: float = 180.0) -> None:
         """Wait until everything that had been sent at this moment is applied."""
         wanted = sum(self.fleet.view.ends().values())
         self.fleet.wait(
