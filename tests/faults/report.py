@@ -25,7 +25,8 @@ the journal, order-halted and orderhalt-rejected exactly what the brute-force mo
 lag 0. And [`orderhalt verify`](verifying.md): the same, and changelogs and positions, by the workers' own
 rules. A row passes when neither finds anything; notes say where one alone has judged. *Longest stall*: for
 how long a partition with unread inputs made no progress, to a quarter of a second, restarts of workers and
-brokers included, on a machine with two cores that others used, too. `late-end-unguarded` is there to show
+brokers included. The machine had two cores, and other work at the same time (load average 8 to 24 in the
+long rows): stalls include what that cost. `late-end-unguarded` is there to show
 that the campaign can say no.
 
 """
