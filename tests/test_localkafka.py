@@ -59,6 +59,18 @@ def send_in_transaction(kafka: LocalKafka, topic: str, value: bytes, transaction
 
 
 def read_one(kafka: LocalKafka, topic: str) -> bytes | None:
+    """Give the first record; None where there is none within 90 s.
+
+    A broker that was killed is let in again when its old session has ended, and its coordinators have
+    read their logs. A consumer that has asked too soon may ask no more, so another one is tried.
+    """
+    for _ in range(6):
+        if (value := _read_once(kafka, topic, 15)) is not None:
+            return value
+    return None
+
+
+def _read_once(kafka: LocalKafka, topic: str, seconds: float) -> bytes | None:
     consumer = Consumer(
         {
             "bootstrap.servers": kafka.bootstrap_servers,
@@ -70,10 +82,8 @@ def read_one(kafka: LocalKafka, topic: str) -> bytes | None:
     )
     try:
         consumer.subscribe([topic])
-        # A broker that was killed is let in again when its old session has ended, and its
-        # coordinators have read their logs.
-        record = consumer.poll(90)
-        return None if record is None else record.value()
+        record = consumer.poll(seconds)
+        return None if record is None or record.error() else record.value()
     finally:
         consumer.close()
 
