@@ -64,8 +64,8 @@ def read_one(kafka: LocalKafka, topic: str) -> bytes | None:
     A broker that was killed is let in again when its old session has ended, and its coordinators have
     read their logs. A consumer that has asked too soon may ask no more, so another one is tried.
     """
-    for _ in range(6):
-        if (value := _read_once(kafka, topic, 15)) is not None:
+    for _ in range(18):
+        if (value := _read_once(kafka, topic, 5)) is not None:
             return value
     return None
 

@@ -6,6 +6,7 @@ import json
 import re
 import urllib.error
 import urllib.request
+from http.client import IncompleteRead
 from typing import Any
 
 from prometheus_client import parser
@@ -43,6 +44,9 @@ class Asked:
 
     def ready(self) -> tuple[bool, list[str]]:
         status, _, body = get(f"{self.url}/readyz")
+        if not body:
+            # The process has ended amid the headers, so that no length tells of it.
+            raise IncompleteRead(b"")
         answer: dict[str, Any] = json.loads(body)
         assert answer["ok"] is (status == 200)
         return answer["ok"], answer["reasons"]
